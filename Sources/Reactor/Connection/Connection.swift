@@ -1,0 +1,277 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+// Stream sockets of one loop: accepted, connected, read and written without blocking.
+// Flows through: bytes from the kernel into the loop's one receive buffer and straight to the handler; bytes from the handler straight to
+//   the kernel, and only what it refuses into the connection's bounded pending buffer.
+// Owner: the loop holds an open connection; its handler holds the protocol. Both are confined to the loop.
+// Must hold: `connectionClosed` is the last call, exactly once, never inside a call of the handler's own.
+
+import Glibc
+
+/// What a connection tells its protocol, always on the loop.
+package protocol ConnectionHandler: AnyObject {
+    /// Bytes as they came; they are the loop's and gone when the call returns.
+    func connection(_ connection: Connection, received bytes: Span<UInt8>)
+    /// The peer has finished sending (FIN). Writing still works.
+    func connectionReachedEnd(_ connection: Connection)
+    /// The kernel takes bytes again after a `write` or `writeSome` that it had refused in part, and nothing is pending.
+    func connectionDrained(_ connection: Connection)
+    /// The connection is gone; nothing follows.
+    func connectionClosed(_ connection: Connection, _ reason: CloseReason)
+}
+
+/// Why a connection ended.
+package enum CloseReason: Hashable, Sendable {
+    /// Our side called `close`.
+    case local
+    /// The peer reset it, or a write found it gone.
+    case reset
+    case failed(ReactorError)
+}
+
+/// What became of a `write`.
+package enum WriteOutcome: Hashable, Sendable {
+    /// The kernel has it all.
+    case sent
+    /// The rest waits in the pending buffer, which now holds this many bytes; `connectionDrained` follows.
+    case pending(Int)
+    /// Nothing was taken: the pending buffer would exceed its limit. The caller decides what that means.
+    case refused
+    case closed
+}
+
+/// One stream socket; confined to its loop.
+package final class Connection {
+    package let loop: Loop
+    package let remoteAddress: SocketAddress?
+    package private(set) weak var handler: (any ConnectionHandler)?
+
+    /// Bytes that may wait for the kernel. A single write into an empty buffer may be larger: a started message is always finished.
+    package var pendingLimit = 1024 * 1024
+
+    private var transport: SocketTransport
+    private var poll: PollHandle?
+    private var retainedHandler: (any ConnectionHandler)?
+    private var pending = PendingBytes()
+    private var state = State.open
+    private var isReadingPaused = false
+    private var reachedEnd = false
+    private var wantsDrained = false
+    private var shutdownWhenFlushed = false
+
+    private enum State {
+        case open
+        /// Flushes what is pending, then closes; what arrives is dropped.
+        case closing
+        case closed
+    }
+
+    init(_ descriptor: consuming Descriptor, remote: SocketAddress?, on loop: Loop) throws(ReactorError) {
+        self.loop = loop
+        remoteAddress = remote
+        if case .unix? = remote {} else { descriptor.setStreamOptions() }
+        let number = descriptor.number
+        transport = SocketTransport(descriptor)
+        poll = try PollHandle(descriptor: number, on: loop) { _ in }
+        poll?.setReady { [self] events in ready(events) }
+    }
+
+    /// Hands the connection to its protocol and begins to read. The loop keeps both until the connection closes.
+    package func start(_ handler: any ConnectionHandler) {
+        loop.assertCurrent()
+        self.handler = handler
+        retainedHandler = handler
+        updateInterest()
+    }
+
+    /// Replaces the protocol, as an upgrade does; the old one hears nothing more.
+    package func replaceHandler(_ handler: any ConnectionHandler) {
+        loop.assertCurrent()
+        guard state != .closed else { return }
+        self.handler = handler
+        retainedHandler = handler
+    }
+
+    package var localAddress: SocketAddress? { transport.descriptorAddress }
+    package var isOpen: Bool { state == .open }
+    /// Bytes taken from callers that the kernel has not.
+    package var pendingBytes: Int { pending.count }
+
+    // MARK: Writing
+
+    /// Sends now what the kernel takes and keeps the rest.
+    @discardableResult
+    package func write(_ bytes: Span<UInt8>) -> WriteOutcome {
+        loop.assertCurrent()
+        guard state == .open, !shutdownWhenFlushed else { return .closed }
+        guard pending.isEmpty || pending.count + bytes.count <= pendingLimit else { return .refused }
+        var sent = 0
+        if pending.isEmpty {
+            switch transport.send(bytes) {
+            case .moved(let count): sent = count
+            case .wouldBlock: break
+            case .end, .failed: return failed()
+            }
+        }
+        guard sent < bytes.count else { return .sent }
+        pending.append(bytes.extracting(sent...))
+        wantsDrained = true
+        updateInterest()
+        return .pending(pending.count)
+    }
+
+    @discardableResult
+    package func write(_ bytes: [UInt8]) -> WriteOutcome {
+        write(bytes.span)
+    }
+
+    /// Sends what the kernel takes and keeps nothing: returns the bytes that went (0 while earlier bytes are pending), nil when closed.
+    /// After less than all of it `connectionDrained` follows. The fan-out's way: its bytes stay in the shared log.
+    package func writeSome(_ bytes: Span<UInt8>) -> Int? {
+        guard state == .open, !shutdownWhenFlushed else { return nil }
+        guard pending.isEmpty, !wantsDrained else { return 0 }
+        switch transport.send(bytes) {
+        case .moved(let count):
+            if count < bytes.count { waitForDrain() }
+            return count
+        case .wouldBlock:
+            waitForDrain()
+            return 0
+        case .end, .failed:
+            _ = failed()
+            return nil
+        }
+    }
+
+    private func waitForDrain() {
+        wantsDrained = true
+        updateInterest()
+    }
+
+    /// Sends FIN once nothing is pending; reading goes on.
+    package func shutdownOutput() {
+        guard state == .open, !shutdownWhenFlushed else { return }
+        shutdownWhenFlushed = true
+        if pending.isEmpty { transport.shutdownOutput() }
+    }
+
+    // MARK: Reading
+
+    package func pauseReading() {
+        guard !isReadingPaused else { return }
+        isReadingPaused = true
+        updateInterest()
+    }
+
+    package func resumeReading() {
+        guard isReadingPaused else { return }
+        isReadingPaused = false
+        updateInterest()
+    }
+
+    // MARK: Closing
+
+    /// Ends the connection now; what is pending is lost.
+    package func close() {
+        finish(.local)
+    }
+
+    /// Ends the connection with a reset, so that the peer learns that the stream is incomplete.
+    package func abort() {
+        guard state != .closed else { return }
+        transport.resetOnClose()
+        finish(.local)
+    }
+
+    /// Ends the connection once everything pending has gone; what still arrives is dropped.
+    package func closeWhenFlushed() {
+        loop.assertCurrent()
+        guard state == .open else { return }
+        guard !pending.isEmpty else {
+            finish(.local)
+            return
+        }
+        state = .closing
+        isReadingPaused = true
+        updateInterest()
+    }
+
+    private func finish(_ reason: CloseReason) {
+        loop.assertCurrent()
+        guard state != .closed else { return }
+        state = .closed
+        poll?.close()
+        poll = nil
+        transport.close()
+        pending.removeAll()
+        let handler = retainedHandler
+        retainedHandler = nil
+        // Deferred: the handler may be the caller, in the middle of its own work.
+        loop.defer { [self] in handler?.connectionClosed(self, reason) }
+    }
+
+    private func failed() -> WriteOutcome {
+        finish(.reset)
+        return .closed
+    }
+
+    // MARK: Readiness
+
+    private func updateInterest() {
+        guard state != .closed else { return }
+        var events: PollEvents = []
+        if !isReadingPaused, !reachedEnd, handler != nil { events.insert(.readable) }
+        if !pending.isEmpty || wantsDrained { events.insert(.writable) }
+        poll?.watch(events)
+    }
+
+    private func ready(_ events: PollEvents) {
+        if events.contains(.writable), !pending.isEmpty || wantsDrained { becameWritable() }
+        if events.contains(.readable), state == .open, !isReadingPaused, !reachedEnd { becameReadable() }
+    }
+
+    private func becameReadable() {
+        // One read an event: a full buffer leaves the socket readable, and the next turn goes on after the others had theirs.
+        switch transport.receive(into: loop.readBuffer) {
+        case .moved(let count):
+            let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(loop.readBuffer)[..<count])
+            bytes.withMemoryRebound(to: UInt8.self) { handler?.connection(self, received: $0.span) }
+            // After an error event libuv has stopped watching, and bytes that came before a reset are read before the reset is seen.
+            updateInterest()
+        case .wouldBlock:
+            // An error event that turned out to be none; libuv has stopped watching, so ask again.
+            updateInterest()
+        case .end:
+            reachedEnd = true
+            updateInterest()
+            handler?.connectionReachedEnd(self)
+        case .failed(let number):
+            finish(number == ECONNRESET || number == EPIPE ? .reset : .failed(.system("read from a peer", errno: number)))
+        }
+    }
+
+    private func becameWritable() {
+        while !pending.isEmpty {
+            let outcome = pending.withUnsent { transport.send($0) }
+            switch outcome {
+            case .moved(let count): pending.removeFirst(count)
+            case .wouldBlock: return
+            case .end, .failed:
+                finish(.reset)
+                return
+            }
+        }
+        let drained = exchange(&wantsDrained, with: false)
+        switch state {
+        case .closing:
+            finish(.local)
+        case .open:
+            if shutdownWhenFlushed { transport.shutdownOutput() }
+            if drained { handler?.connectionDrained(self) }
+            updateInterest()
+        case .closed:
+            break
+        }
+    }
+}

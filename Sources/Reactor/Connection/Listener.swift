@@ -1,0 +1,70 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import CUV
+import Glibc
+
+/// Accepts connections of one listen socket on one loop; confined to the loop.
+package final class Listener {
+    private let socket: ListenSocket
+    private let loop: Loop
+    private var poll: PollHandle?
+    private var isPaused = false
+    private let accepted: (Connection) -> Void
+    private let failed: (ReactorError) -> Void
+
+    /// `accepted` gets each new connection and starts it, or closes it. `failed` hears of a lack of descriptors, at most ten times a second.
+    package init(
+        _ socket: ListenSocket,
+        on loop: Loop,
+        failed: @escaping (ReactorError) -> Void = { _ in },
+        accepted: @escaping (Connection) -> Void
+    ) throws(ReactorError) {
+        self.socket = socket
+        self.loop = loop
+        self.accepted = accepted
+        self.failed = failed
+        poll = try PollHandle(descriptor: socket.descriptor.number, on: loop) { _ in }
+        poll?.setReady { [weak self] _ in self?.accept() }
+        poll?.watch(.readable)
+    }
+
+    package var address: SocketAddress { socket.address }
+
+    /// Takes no more connections; those accepted live on. The port is free once the `ListenSocket` is gone too.
+    package func close() {
+        poll?.close()
+        poll = nil
+    }
+
+    private func accept() {
+        // At most 64 a turn, so that a storm of connects cannot starve the sockets that are already open.
+        for _ in 0..<64 {
+            guard poll != nil else { return }
+            let number = cuv_accept(socket.descriptor.number)
+            guard number >= 0 else {
+                switch errno {
+                case EAGAIN: return
+                case EINTR, ECONNABORTED, EPROTO: continue
+                case let number:
+                    pause(ReactorError.system("accept a connection", errno: number))
+                    return
+                }
+            }
+            let descriptor = Descriptor(owning: number)
+            let remote = descriptor.remoteAddress
+            do throws(ReactorError) {
+                accepted(try Connection(descriptor, remote: remote, on: loop))
+            } catch {
+                failed(error)
+            }
+        }
+    }
+
+    /// Without a free descriptor the socket stays readable; polling on would burn the loop.
+    private func pause(_ error: ReactorError) {
+        poll?.watch([])
+        failed(error)
+        loop.after(.milliseconds(100)) { [weak self] in self?.poll?.watch(.readable) }
+    }
+}

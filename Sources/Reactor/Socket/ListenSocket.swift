@@ -1,0 +1,52 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import CUV
+import Glibc
+
+/// A bound and listening socket, made on any thread before a loop accepts on it. Immutable; closes its descriptor when it goes.
+package final class ListenSocket: Sendable {
+    let descriptor: Descriptor
+    package let address: SocketAddress
+
+    private init(_ descriptor: consuming Descriptor, address: SocketAddress) {
+        self.address = address
+        self.descriptor = descriptor
+    }
+
+    /// Opens `count` sockets on one endpoint, one per loop: the kernel spreads the connections (SO_REUSEPORT). Port 0 picks one port for all.
+    /// A Unix socket has one; a stale file at its path is replaced, a live one is refused.
+    ///
+    /// - Throws: `address_in_use`, `address_invalid`, `permission_denied`.
+    package static func open(_ endpoint: Endpoint, count: Int = 1, backlog: Int32 = 4096) throws(ReactorError) -> [ListenSocket] {
+        guard let address = endpoint.numeric else {
+            throw ReactorError(.addressInvalid, "listen on \(endpoint): write a numeric address, or an empty host for every address")
+        }
+        if case .unix(let path) = address {
+            try removeStale(path)
+            return [try open(address, shared: false, backlog: backlog)]
+        }
+        let first = try open(address, shared: count > 1, backlog: backlog)
+        var sockets = [first]
+        for _ in 1..<max(count, 1) { sockets.append(try open(first.address, shared: true, backlog: backlog)) }
+        return sockets
+    }
+
+    private static func open(_ address: SocketAddress, shared: Bool, backlog: Int32) throws(ReactorError) -> ListenSocket {
+        let descriptor = try Descriptor.socket(family: address.family)
+        descriptor.setOption(SOL_SOCKET, SO_REUSEADDR, 1)
+        if shared { descriptor.setOption(SOL_SOCKET, SO_REUSEPORT, 1) }
+        let bound = try address.withSockaddr { bind(descriptor.number, $0, $1) == 0 ? 0 : errno }
+        guard bound == 0 else { throw ReactorError.system("listen on \(address)", errno: bound) }
+        guard listen(descriptor.number, backlog) == 0 else { throw ReactorError.system("listen on \(address)", errno: errno) }
+        let actual = descriptor.localAddress ?? address
+        return ListenSocket(descriptor, address: actual)
+    }
+
+    /// Only a socket nobody answers on is removed.
+    private static func removeStale(_ path: String) throws(ReactorError) {
+        let probe = try Descriptor.socket(family: AF_UNIX)
+        let refused = try SocketAddress.unix(path).withSockaddr { connect(probe.number, $0, $1) == 0 ? 0 : errno }
+        if refused == ECONNREFUSED { unlink(path) }
+    }
+}

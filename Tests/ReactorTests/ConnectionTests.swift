@@ -1,0 +1,165 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Reactor
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite struct ConnectionTests {
+    @Test(arguments: ["127.0.0.1:0", "[::1]:0", "unix:\(NSTemporary.path)/echo.sock"])
+    func bytesComeBackInOrder(_ address: String) async throws {
+        try await withEchoPair(address) { pair in
+            let sent = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+            pair.send(sent)
+            let received = try await pair.bytes(count: sent.count)
+            #expect(received == sent)
+        }
+    }
+
+    @Test func manyMegabytesPassThroughTheBoundedBuffers() async throws {
+        try await withEchoPair("127.0.0.1:0") { pair in
+            // Larger than all socket buffers together, so that both sides go through pending bytes and drains.
+            let sent = (0..<32_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 12) }
+            pair.send(sent)
+            let received = try await pair.bytes(count: sent.count)
+            #expect(received == sent)
+        }
+    }
+
+    @Test func aFullPendingBufferRefusesWholeWrites() async throws {
+        try await withStalledPeer { loop, connection, recorder in
+            let outcomes = try await loop.run {
+                let connection = connection.value
+                connection.pendingLimit = 100_000
+                // The first write may be larger than the limit: a started message is always finished.
+                let first = connection.write([UInt8](repeating: 1, count: 8_000_000))
+                let before = connection.pendingBytes
+                let second = connection.write([UInt8](repeating: 2, count: 1))
+                return (first, second, before, connection.pendingBytes)
+            }
+            guard case .pending(let waiting) = outcomes.0 else {
+                Issue.record("8 MB went into a stalled socket at once: \(outcomes.0)")
+                return
+            }
+            #expect(waiting == outcomes.2)
+            #expect(outcomes.1 == .refused)
+            #expect(outcomes.2 == outcomes.3)
+            #expect(recorder.events.all.isEmpty)
+        }
+    }
+
+    @Test func writeSomeKeepsNothingAndTellsWhenThereIsRoom() async throws {
+        try await withStalledPeer { loop, connection, recorder in
+            let chunk = [UInt8](repeating: 7, count: 1_000_000)
+            let sent = try await loop.run {
+                var sent = 0
+                while let count = connection.value.writeSome(chunk.span), count > 0 { sent += count }
+                return sent
+            }
+            let pending = try await loop.run { connection.value.pendingBytes }
+            #expect(pending == 0)
+            recorder.peer.skip(count: sent)
+            try await recorder.events.until("the drain") { $0.contains(.drained) }
+        }
+    }
+
+    @Test func aHalfClosedPeerStillGetsItsAnswer() async throws {
+        try await withEchoPair("127.0.0.1:0") { pair in
+            pair.send(Array("last words".utf8))
+            pair.shutdown()
+            let seen = try await pair.bytes(count: 10)
+            #expect(seen == Array("last words".utf8))
+            try await pair.closed()
+        }
+    }
+
+    @Test func closedIsReportedOnceAndNeverInsideTheCall() async throws {
+        try await withStalledPeer { loop, connection, recorder in
+            let inside = try await loop.run {
+                connection.value.close()
+                connection.value.close()
+                connection.value.abort()
+                return recorder.events.all
+            }
+            #expect(inside.isEmpty)
+            try await recorder.events.until { !$0.isEmpty }
+            let outcome = try await loop.run { connection.value.write([1]) }
+            #expect(outcome == .closed)
+            #expect(recorder.events.all == [.closed(.local)])
+        }
+    }
+
+    @Test func aResetIsToldApartFromAnOrderlyEnd() async throws {
+        try await withStalledPeer { _, _, recorder in
+            recorder.peer.reset()
+            try await recorder.events.until("the reset") { $0.contains(.closed(.reset)) }
+        }
+    }
+
+    @Test func aPausedConnectionReadsNothingUntilResumed() async throws {
+        try await withStalledPeer { loop, connection, recorder in
+            try await loop.run { connection.value.pauseReading() }
+            recorder.peer.write(Array("hello".utf8))
+            // A round through the loop's poll after the bytes are in the socket: a reading connection would have seen them.
+            for _ in 0..<20 { try await loop.run {} }
+            #expect(recorder.events.all.isEmpty)
+            try await loop.run { connection.value.resumeReading() }
+            try await recorder.events.until { $0.contains(.received(5)) }
+        }
+    }
+
+    @Test func aRefusedConnectIsAnError() async throws {
+        let port = try unusedPort()
+        try await LoopGroup.withLoops(count: 1) { group in
+            let error = try await connectError(Endpoint(host: "127.0.0.1", port: port), group.loops[0])
+            #expect(error?.code == .connectRefused)
+            let missing = try await connectError(try Endpoint(parsing: "unix:/nonexistent/socket"), group.loops[0])
+            #expect(missing?.code == .connectRefused)
+        }
+    }
+
+    @Test func aSilentAddressTimesOut() async throws {
+        // A listener with a full backlog that nobody accepts from drops further SYNs: connects hang without leaving the machine.
+        let socket = try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0), backlog: 0)[0]
+        try await LoopGroup.withLoops(count: 1) { group in
+            let loop = group.loops[0]
+            let results = Events<ReactorError.Code?>()
+            loop.post {
+                for _ in 0..<4 {
+                    Connector.connect(to: Endpoint(socket.address), on: loop, timeout: .milliseconds(300)) { result in
+                        switch result {
+                        case .success(let connection):
+                            loop.after(.seconds(2)) { connection.close() }
+                            results.emit(nil)
+                        case .failure(let error): results.emit(error.code)
+                        }
+                    }
+                }
+            }
+            let all = try await results.until { $0.count == 4 }
+            #expect(all.contains(.connectTimedOut))
+        }
+    }
+}
+
+/// A port that was just free: bound, read and closed.
+func unusedPort() throws -> UInt16 {
+    try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0))[0].address.port ?? 0
+}
+
+private func connectError(_ endpoint: Endpoint, _ loop: Loop) async throws -> ReactorError? {
+    let results = Events<ReactorError?>()
+    loop.post {
+        Connector.connect(to: endpoint, on: loop, timeout: .seconds(5)) { result in
+            switch result {
+            case .success(let connection):
+                connection.close()
+                results.emit(nil)
+            case .failure(let error): results.emit(error)
+            }
+        }
+    }
+    return try await results.first()
+}
