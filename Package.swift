@@ -25,10 +25,13 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CUV", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"]), .brew(["libuv"])]),
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl"])]),
         .target(name: "Reactor", dependencies: ["CUV", "COpenSSL"]),
-        .target(name: "TestSupport", dependencies: ["Reactor"], path: "Tests/TestSupport"),
+        .target(name: "Wire", dependencies: ["CHiredis"]),
+        .target(name: "TestSupport", dependencies: ["Reactor", "Wire"], path: "Tests/TestSupport"),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"]),
+        .testTarget(name: "WireTests", dependencies: ["Wire"]),
     ],
     swiftLanguageModes: [.v6]
 )
