@@ -1,0 +1,94 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+// What is there now, and what happened since.
+// Flows through: one prepared statement a read, pipelined on a few connections; rows become records on the caller's thread.
+// Owner: nobody keeps anything; the gateway's feeds cache what they read.
+// Must hold: each answer is one moment of the database (one statement each); whole transactions only; secrets stay sealed.
+
+package import Foundation
+
+extension ConfigurationStore {
+    private static let entryColumns = """
+        e.name, e.kind, e.value, e.version, e.revision, e.note, e.enabled, (extract(epoch FROM e.updated_at) * 1000)::bigint, e.updated_by
+        """
+
+    private static func entry(_ row: PostgresResult.Row) -> Entry {
+        let kind = row.kind(1)
+        return Entry(
+            name: row.text(0),
+            kind: kind,
+            value: row.optionalText(2).map { StoredValue(kind: kind, text: $0) },
+            version: row.integer(3),
+            revision: row.integer(4),
+            note: row.optionalText(5),
+            enabled: row.flag(6),
+            updatedAt: row.timestamp(7),
+            updatedBy: row.text(8)
+        )
+    }
+
+    private static let oneEntry = PostgresStatement(
+        "entry",
+        "SELECT \(entryColumns) FROM keyvane.entry e WHERE e.environment_id = $1::uuid AND e.name = $2 AND e.value IS NOT NULL"
+    )
+
+    /// Nil where there is none.
+    package func entry(environmentID: UUID, name: String) async throws(StoreError) -> Entry? {
+        let result = try await read(
+            Self.oneEntry.call { parameters in
+                parameters.add(environmentID)
+                parameters.add(name)
+            }
+        )
+        return result.first.map(Self.entry)
+    }
+
+    private static let entryPage = PostgresStatement(
+        "entries",
+        """
+        SELECT \(entryColumns) FROM keyvane.entry e
+        WHERE e.environment_id = $1::uuid AND e.name > $2 AND e.value IS NOT NULL AND ($3::text IS NULL OR e.kind = $3)
+        ORDER BY e.name LIMIT $4::bigint
+        """
+    )
+
+    /// By name; `kind` nil is both. Disabled ones are among them.
+    package func entries(environmentID: UUID, kind: EntryKind?, _ page: PageRequest) async throws(StoreError) -> Page<Entry> {
+        let result = try await read(
+            Self.entryPage.call { parameters in
+                parameters.add(environmentID)
+                parameters.add(page.after ?? "")
+                parameters.add(kind?.rawValue)
+                parameters.add(Int64(page.limit + 1))
+            }
+        )
+        return Page(result.rows.map(Self.entry), of: page, cursor: \.name)
+    }
+
+    private static let wholeEnvironment = PostgresStatement(
+        "snapshot",
+        """
+        SELECT v.revision, v.mark, e.name, e.kind, e.value, e.version, e.revision
+        FROM keyvane.environment v
+        LEFT JOIN keyvane.entry e ON e.environment_id = v.id AND e.value IS NOT NULL AND e.enabled
+        WHERE v.id = $1::uuid ORDER BY e.name
+        """
+    )
+
+    /// - Throws: `not_found`.
+    package func snapshot(environmentID: UUID) async throws(StoreError) -> Snapshot {
+        let result = try await read(Self.wholeEnvironment.call { $0.add(environmentID) })
+        guard let head = result.first else { throw StoreError(.notFound, "there is no such environment") }
+        let entries = result.rows.lazy.filter { !$0.isNull(2) }.map { row in
+            SnapshotEntry(
+                name: row.text(2),
+                kind: row.kind(3),
+                value: StoredValue(kind: row.kind(3), text: row.text(4)),
+                version: row.integer(5),
+                revision: row.integer(6)
+            )
+        }
+        return Snapshot(revision: head.integer(0), mark: head.mark(1), entries: Array(entries))
+    }
+}

@@ -1,0 +1,144 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+// The schema `keyvane` in numbered steps.
+// Flows through: each step once per database, in one transaction with its number, at `migrate()`.
+// Owner: PostgreSQL; every instance may run them at start, an advisory lock lets one at a time.
+// Must hold: a step that has been released never changes; a database that is ahead of this binary is refused, not touched.
+
+enum Migrations {
+    /// Step n is `all[n - 1]`.
+    static let all = [tables, MutationFunction.sql]
+    static var latest: Int { all.count }
+
+    private static let tables = """
+        CREATE TABLE keyvane.setting (
+            name text PRIMARY KEY,
+            value text NOT NULL
+        );
+
+        CREATE TABLE keyvane.workspace (
+            id uuid PRIMARY KEY,
+            slug text COLLATE "C" NOT NULL UNIQUE,
+            name text NOT NULL,
+            description text NOT NULL,
+            created_at timestamptz NOT NULL,
+            updated_at timestamptz NOT NULL
+        );
+
+        CREATE TABLE keyvane.project (
+            id uuid PRIMARY KEY,
+            workspace_id uuid NOT NULL REFERENCES keyvane.workspace,
+            slug text COLLATE "C" NOT NULL,
+            name text NOT NULL,
+            description text NOT NULL,
+            -- The data key under a master key, and which one, so that a start can tell whether it has them all.
+            wrapped_key text NOT NULL,
+            master_key_id text NOT NULL,
+            created_at timestamptz NOT NULL,
+            updated_at timestamptz NOT NULL,
+            UNIQUE (workspace_id, slug)
+        );
+        CREATE INDEX project_by_master_key ON keyvane.project (master_key_id);
+
+        -- The row is the lock and the counter of everything that happens in the environment: it changes with every mutation, so it leaves room
+        -- in its page for the next version of itself and no changing column is indexed.
+        CREATE TABLE keyvane.environment (
+            id uuid PRIMARY KEY,
+            workspace_id uuid NOT NULL REFERENCES keyvane.workspace,
+            project_id uuid NOT NULL REFERENCES keyvane.project,
+            slug text COLLATE "C" NOT NULL,
+            name text NOT NULL,
+            description text NOT NULL,
+            revision bigint NOT NULL DEFAULT 0,
+            mark bigint NOT NULL,
+            -- The mark of revision 0, which has no change row.
+            origin_mark bigint NOT NULL,
+            -- Changes up to this revision have been trimmed from the log.
+            trimmed_through bigint NOT NULL DEFAULT 0,
+            entry_count integer NOT NULL DEFAULT 0,
+            entry_bytes bigint NOT NULL DEFAULT 0,
+            created_at timestamptz NOT NULL,
+            updated_at timestamptz NOT NULL,
+            UNIQUE (project_id, slug)
+        ) WITH (fillfactor = 50);
+
+        -- No foreign keys from here on: the environment's row is locked by every writer of these tables, and its deletion empties them.
+        -- A deleted entry keeps its row, without a value, so that its versions go on rising when it is made again.
+        CREATE TABLE keyvane.entry (
+            environment_id uuid NOT NULL,
+            name text COLLATE "C" NOT NULL,
+            kind text NOT NULL CHECK (kind IN ('variable', 'secret')),
+            value text,
+            -- Bytes of name and plaintext, for the environment's limit.
+            size integer NOT NULL,
+            version bigint NOT NULL,
+            revision bigint NOT NULL,
+            note text,
+            enabled boolean NOT NULL,
+            updated_at timestamptz NOT NULL,
+            updated_by text NOT NULL,
+            PRIMARY KEY (environment_id, name)
+        ) WITH (fillfactor = 80);
+
+        -- Append-only: history and feed at once.
+        CREATE TABLE keyvane.change (
+            environment_id uuid NOT NULL,
+            revision bigint NOT NULL,
+            first bigint NOT NULL,
+            last bigint NOT NULL,
+            mark bigint NOT NULL,
+            name text COLLATE "C" NOT NULL,
+            kind text NOT NULL,
+            action text NOT NULL CHECK (action IN ('create', 'set', 'delete', 'disable', 'enable')),
+            -- The entry is in snapshots after this: a set to watchers, a delete otherwise.
+            visible boolean NOT NULL,
+            value text,
+            version bigint NOT NULL,
+            note text,
+            enabled boolean NOT NULL,
+            at timestamptz NOT NULL,
+            actor text NOT NULL,
+            PRIMARY KEY (environment_id, revision)
+        );
+
+        -- One row a committed mutation. Its id is the caller's name for the call: nothing is carried out twice.
+        CREATE TABLE keyvane.audit (
+            id uuid PRIMARY KEY,
+            at timestamptz NOT NULL,
+            actor text NOT NULL,
+            action text NOT NULL,
+            workspace_id uuid,
+            environment_id uuid,
+            target text NOT NULL,
+            first bigint,
+            last bigint,
+            request_id text
+        );
+        CREATE INDEX audit_by_workspace ON keyvane.audit (workspace_id, at);
+
+        -- Transactions that watchers may not have heard of yet.
+        CREATE TABLE keyvane.outbox (
+            environment_id uuid NOT NULL,
+            first bigint NOT NULL,
+            last bigint NOT NULL,
+            created_at timestamptz NOT NULL,
+            claimed_until timestamptz,
+            PRIMARY KEY (environment_id, first)
+        );
+        CREATE INDEX outbox_by_age ON keyvane.outbox (created_at);
+
+        CREATE TABLE keyvane.token (
+            id text COLLATE "C" PRIMARY KEY,
+            hash text NOT NULL,
+            description text NOT NULL,
+            grants jsonb NOT NULL,
+            is_root boolean NOT NULL,
+            expires_at timestamptz,
+            created_at timestamptz NOT NULL,
+            created_by text NOT NULL,
+            last_used_at timestamptz,
+            revoked_at timestamptz
+        );
+        """
+}

@@ -1,0 +1,44 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+package import Foundation
+import Synchronization
+
+extension ConfigurationStore {
+    private static let canaryPlace = "canary"
+
+    /// A key under the master key, stored at the first start, proves at every later one that the same master keys were given: losing them is
+    /// found out now, not at the first read of a secret. One project per master key is tried too.
+    func checkMasterKeys(_ connection: DirectConnection) async throws(StoreError) {
+        let canary = try keyRing.wrap(ProjectKey.generate(), place: Self.canaryPlace)
+        // The text is ours: base64 and slugs, nothing to quote.
+        let stored = try await connection.run(
+            """
+            INSERT INTO keyvane.setting VALUES ('canary', '\(canary)') ON CONFLICT DO NOTHING;
+            SELECT value FROM keyvane.setting WHERE name = 'canary';
+            """
+        )
+        if let row = stored.last?.first { _ = try keyRing.unwrap(row.text(0), place: Self.canaryPlace) }
+        let projects = try await connection.run(
+            "SELECT DISTINCT ON (master_key_id) id, wrapped_key FROM keyvane.project ORDER BY master_key_id"
+        )
+        guard let rows = projects.last?.rows else { return }
+        for row in rows { _ = try keyRing.unwrap(row.text(1), place: ProjectKey.place(projectID: row.uuid(0))) }
+    }
+
+    private static let keyOfEnvironment = PostgresStatement(
+        "project_key",
+        "SELECT p.id, p.wrapped_key FROM keyvane.environment e JOIN keyvane.project p ON p.id = e.project_id WHERE e.id = $1"
+    )
+
+    /// The key that opens and seals the environment's secrets; read once per environment.
+    package func projectKey(environmentID: UUID) async throws(StoreError) -> ProjectKey {
+        if let key = keys.withLock({ $0[environmentID] }) { return key }
+        guard let row = try await read(Self.keyOfEnvironment.call { $0.add(environmentID) }).first else {
+            throw StoreError(.notFound, "there is no such environment")
+        }
+        let key = ProjectKey(try keyRing.unwrap(row.text(1), place: ProjectKey.place(projectID: row.uuid(0))))
+        keys.withLock { $0[environmentID] = key }
+        return key
+    }
+}

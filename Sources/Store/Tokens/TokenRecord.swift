@@ -1,0 +1,85 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+package import Foundation
+
+/// A credential without its secret part.
+package struct TokenRecord: Hashable, Sendable {
+    package let id: String
+    package let description: String
+    package let grants: [Grant]
+    package let expiresAt: Date?
+    package let createdAt: Date
+    package let createdBy: String
+    package let lastUsedAt: Date?
+    package let isRoot: Bool
+
+    package init(
+        id: String,
+        description: String,
+        grants: [Grant],
+        expiresAt: Date? = nil,
+        createdAt: Date,
+        createdBy: String,
+        lastUsedAt: Date? = nil,
+        isRoot: Bool = false
+    ) {
+        self.id = id
+        self.description = description
+        self.grants = grants
+        self.expiresAt = expiresAt
+        self.createdAt = createdAt
+        self.createdBy = createdBy
+        self.lastUsedAt = lastUsedAt
+        self.isRoot = isRoot
+    }
+
+    /// The token that the configuration names instead of the database.
+    package static let configuredRoot = TokenRecord(
+        id: "root",
+        description: "root token of the configuration",
+        grants: [.root],
+        createdAt: Date(timeIntervalSince1970: 0),
+        createdBy: "configuration",
+        isRoot: true
+    )
+
+    /// How changes and the audit name its holder: `token:ab12cd34`, or `root` for the configured one.
+    package var actor: String { self.id == Self.configuredRoot.id ? "root" : "token:\(id)" }
+
+    package func isExpired(at moment: Date) -> Bool {
+        expiresAt.map { $0 <= moment } ?? false
+    }
+
+    /// Nil where the holder may not know of the environment.
+    package func access(to path: EnvironmentPath) -> EnvironmentAccess? {
+        EnvironmentAccess(grants, to: path)
+    }
+
+    /// Some grant reaches into the workspace, or the project.
+    package func knows(workspace: String) -> Bool {
+        grants.contains { $0.covers(workspace: workspace) }
+    }
+
+    package func knows(workspace: String, project: String) -> Bool {
+        grants.contains { $0.covers(workspace: workspace, project: project) }
+    }
+
+    /// Administers every workspace: may create workspaces and drain instances.
+    package var administersEverything: Bool {
+        administers { $0.workspace == "*" && $0.project == nil }
+    }
+
+    package func administers(workspace: String) -> Bool {
+        administers { $0.covers(workspace: workspace) && $0.project == nil }
+    }
+
+    package func administers(workspace: String, project: String) -> Bool {
+        administers { $0.covers(workspace: workspace, project: project) && $0.environment == nil }
+    }
+
+    /// A grant for some names only doesn't administer what holds them.
+    private func administers(_ reaches: (Grant) -> Bool) -> Bool {
+        grants.contains { $0.permissions.contains(.admin) && $0.names == nil && reaches($0) }
+    }
+}

@@ -1,0 +1,119 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Glibc
+
+/// A private PostgreSQL in a folder of its own, reached by its Unix socket.
+///
+/// A shell holds it: it ends the database and removes the folder when its standard input closes, which the kernel does for us however
+/// the test process ends.
+package final class PostgresServer: Sendable {
+    private let directory: String
+    private let binaries: String
+    /// Runs a command as a user that PostgreSQL accepts: it refuses root.
+    private let unprivileged: [String]
+    /// The shell's standard input and its other end; both close-on-exec.
+    private let input: Int32
+    private let lifeline: Int32
+
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    private static let script = """
+        trap '' INT TERM HUP
+        directory=$1; binaries=$2; shift 2
+        cd "$directory"
+        "$@" "$binaries/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$directory/log" 2>&1 &&
+        "$@" "$binaries/pg_ctl" -D "$directory/data" -l "$directory/server.log" -t 120 -w -s -o \
+            "-k $directory -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=300" start >>"$directory/log" 2>&1
+        if [ $? -eq 0 ]; then echo ready; else tail -n 5 "$directory"/*log; echo failed; fi
+        cat >/dev/null
+        "$@" "$binaries/pg_ctl" -D "$directory/data" -m immediate -w -s stop >/dev/null 2>&1
+        rm -rf "$directory"
+        """
+
+    package static func start() async throws -> PostgresServer {
+        let server = try PostgresServer()
+        try await server.launch()
+        return server
+    }
+
+    private init() throws {
+        guard let binaries = Self.findBinaries() else {
+            throw Failure(description: "no PostgreSQL found: install it (apt-get install postgresql)")
+        }
+        self.binaries = binaries
+        var template = Array("/tmp/keyvane-postgres-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw Failure(description: "no folder in /tmp: \(String(cString: strerror(errno)))") }
+        directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        if geteuid() == 0, let user = getpwnam("postgres") {
+            unprivileged = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+            guard chown(directory, user.pointee.pw_uid, user.pointee.pw_gid) == 0 else {
+                throw Failure(description: "the folder can't be given to the user postgres")
+            }
+        } else {
+            unprivileged = ["env"]
+        }
+        (input, lifeline) = try PostgresCommand.pipe()
+    }
+
+    deinit {
+        close(lifeline)
+    }
+
+    private func launch() async throws {
+        let shell = try PostgresCommand(["/bin/sh", "-c", Self.script, "postgres", directory, binaries] + unprivileged, input: input)
+        close(input)
+        let answer = await shell.output { $0.hasSuffix("ready\n") || $0.hasSuffix("failed\n") }
+        guard answer.hasSuffix("ready\n") else { throw Failure(description: "PostgreSQL didn't start: \(answer)") }
+    }
+
+    /// The connection URL of a database of this server.
+    package func url(database: String) -> String {
+        "postgresql://postgres@/\(database)?host=\(directory)"
+    }
+
+    /// Where it listens.
+    package var socketPath: String { "\(directory)/.s.PGSQL.5432" }
+
+    /// Runs SQL as superuser with psql, apart from everything under test; answers with unaligned rows, one a line.
+    @discardableResult
+    package func sql(_ statements: String, database: String = "postgres") async throws -> [String] {
+        let connect = ["-h", directory, "-U", "postgres", "-d", database]
+        let text = try await PostgresCommand.run(
+            ["\(binaries)/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"] + connect + ["-c", statements]
+        )
+        return text.split(separator: "\n").map(String.init)
+    }
+
+    /// The whole database as SQL text.
+    package func dump(database: String) async throws -> String {
+        try await PostgresCommand.run(["\(binaries)/pg_dump", "-h", directory, "-U", "postgres", "--inserts", database])
+    }
+
+    /// Ends the server as a crash does where `mode` is `immediate`; `fast` ends it in order.
+    package func stop(mode: String = "fast") async throws {
+        try await control(["-m", mode, "stop"])
+    }
+
+    /// Starts it again, with the options of the first time.
+    package func startAgain() async throws {
+        try await control(["restart"])
+    }
+
+    private func control(_ arguments: [String]) async throws {
+        // pg_ctl's restart reads the options of the last start from the data folder.
+        let command =
+            unprivileged + ["\(binaries)/pg_ctl", "-D", "\(directory)/data", "-l", "\(directory)/server.log", "-w", "-s"] + arguments
+        try await PostgresCommand.run(command)
+    }
+
+    private static func findBinaries() -> String? {
+        let root = "/usr/lib/postgresql"
+        let versions = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).sorted { (Int($0) ?? 0) > (Int($1) ?? 0) }
+        let folders = versions.map { "\(root)/\($0)/bin" } + ["/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"]
+        return folders.first { FileManager.default.isExecutableFile(atPath: "\($0)/initdb") }
+    }
+}
