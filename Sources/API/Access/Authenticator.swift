@@ -1,0 +1,34 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPTypes
+import Hummingbird
+import Store
+
+/// Finds out whose request it is.
+struct Authenticator: Sendable {
+    /// Longer than any token we make or let be configured.
+    private static let maximumTokenBytes = 512
+
+    let store: ConfigurationStore
+
+    func token(of request: Request) async throws -> TokenRecord {
+        // RFC 6750, section 3: no error code where no credentials came at all.
+        guard let text = Self.tokenText(request.headers) else {
+            throw Problem(.missingToken, "This needs a token. Send `Authorization: Bearer <token>`.")
+                .with { $0.headers[.wwwAuthenticate] = "Bearer realm=\"keyvane\"" }
+        }
+        if text.utf8.count <= Self.maximumTokenBytes, let token = try await store.authenticate(text) { return token }
+        throw Problem(.invalidToken, "This token is unknown, revoked or expired. Get a new one from an administrator.")
+            .with { $0.headers[.wwwAuthenticate] = "Bearer realm=\"keyvane\", error=\"invalid_token\"" }
+    }
+
+    /// The scheme is compared without case (RFC 9110, section 11.1). keyshade's clients send a header of their own.
+    private static func tokenText(_ headers: HTTPFields) -> String? {
+        guard let authorization = headers[.authorization] else { return headers[.keyshadeToken] }
+        let parts = authorization.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+        let text = parts[1].drop { $0 == " " }
+        return text.isEmpty ? nil : String(text)
+    }
+}

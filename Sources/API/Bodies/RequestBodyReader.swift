@@ -1,0 +1,46 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// Takes a request's body off the wire: the right media type, no more than the limit, one JSON value.
+enum RequestBodyReader {
+    static func json(_ request: Request, limit: Int) async throws(Problem) -> JSONValue {
+        try checkMediaType(request)
+        let body = try await bytes(request, limit: limit)
+        do throws(JSONParser.Fault) {
+            return try JSONParser.parse(Array(buffer: body))
+        } catch {
+            throw Problem(.malformedJSON, "The body is not JSON: \(error.reason) (at byte \(error.offset)).")
+        }
+    }
+
+    private static func bytes(_ request: Request, limit: Int) async throws(Problem) -> ByteBuffer {
+        // Said beforehand, an oversized body is refused before a byte of it is kept.
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge(limit) }
+        do {
+            return try await request.body.collect(upTo: limit)
+        } catch is NIOTooManyBytesError {
+            throw tooLarge(limit)
+        } catch {
+            // Bad chunks, or the peer has gone. The parser ends the connection after this answer.
+            throw Problem(.malformedRequest, "The body could not be read to its end.").with { $0.underlying = error }
+        }
+    }
+
+    private static func tooLarge(_ limit: Int) -> Problem {
+        Problem(.bodyTooLarge, "The body is larger than \(limit) bytes. Send fewer changes at once.")
+    }
+
+    /// Without a Content-Type the body is taken for what every route expects (RFC 9110, section 8.3, allows the guess).
+    private static func checkMediaType(_ request: Request) throws(Problem) {
+        guard let text = request.headers[.contentType] else { return }
+        let parts = text.lowercased().split(separator: ";").map { $0.filter { !$0.isWhitespace } }
+        let charsets = parts.dropFirst().filter { $0.hasPrefix("charset=") }.map { $0.dropFirst(8).filter { $0 != "\"" } }
+        if parts.first == "application/json", charsets.allSatisfy({ $0 == "utf-8" }) { return }
+        throw Problem(.unsupportedMediaType, "This route reads JSON. Send `Content-Type: application/json`.")
+            .with { $0.headers[.accept] = "application/json" }
+    }
+}

@@ -1,0 +1,19 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPTypes
+
+extension HTTPField.Name {
+    static let requestID = known("X-Request-Id")
+    static let traceParent = known("traceparent")
+    static let keyshadeToken = known("x-keyshade-token")
+    /// The revision that the environment has after a mutation.
+    static let keyvaneRevision = known("Keyvane-Revision")
+    /// Why `/readyz` says no.
+    static let keyvaneState = known("Keyvane-State")
+
+    private static func known(_ name: String) -> HTTPField.Name {
+        guard let field = HTTPField.Name(name) else { preconditionFailure("\(name) is not a field name") }
+        return field
+    }
+}

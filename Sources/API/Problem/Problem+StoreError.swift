@@ -1,0 +1,45 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPTypes
+import Store
+
+extension Problem {
+    /// What the store refuses, as an answer.
+    /// - Parameter conflict: what a conflict is in the route that asked.
+    init(_ error: StoreError, conflict: ProblemCode = .conflict) {
+        switch error.code {
+        case .notFound:
+            self = .notFound
+        case .conflict:
+            self.init(conflict, Self.sentence(error.message))
+        case .preconditionFailed:
+            self.init(
+                .preconditionFailed,
+                "It has changed since. Read it again and decide anew; the ETag of this answer is the current one."
+            )
+            if let current = error.current { headers[.eTag] = EntityTagList.tag(current) }
+        // No body has such a field; it came with the query.
+        case .invalid where error.field == "cursor":
+            self = .invalidParameter("cursor", "is not one that a list has answered with")
+        case .invalid:
+            self = .invalidBody([FieldFault(error.field.map { "/\($0)" } ?? "", error.message)])
+        case .environmentTooLarge:
+            self.init(.environmentTooLarge, Self.sentence(error.message))
+        // At a first start the schema is still being made by one of the instances; until then nothing can be served.
+        case .unavailable, .schemaMissing:
+            self = .unavailable("The database can't be reached at the moment. Try again; a change can safely be sent again as it was.")
+            underlying = error
+        // Nothing that a caller could have caused or could mend: the log has it, the answer doesn't.
+        case .configurationInvalid, .schemaTooNew, .masterKeyMissing, .masterKeyWrong, .sealedValueUnreadable,
+            .internalError:
+            self = .unexpected
+            underlying = error
+        }
+    }
+
+    /// The store's messages are clauses, to be put after a colon in a log.
+    private static func sentence(_ message: String) -> String {
+        message.prefix(1).uppercased() + message.dropFirst() + (message.hasSuffix(".") ? "" : ".")
+    }
+}

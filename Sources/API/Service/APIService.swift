@@ -1,0 +1,228 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+package import Logging
+package import Metrics
+import NIOCore
+package import Notifier
+import ServiceLifecycle
+package import Store
+import Synchronization
+
+// The REST role. A request passes, from the outside in: RequestIdentityMiddleware (its id), ObservationMiddleware (metrics), and
+// ProblemMiddleware (errors become answers); then the router finds its route, `Authenticator` its token, and the route does the rest.
+// Owner: `run()`, which owns the listener and the announcer and ends both. Nothing is kept between requests but queues with limits.
+// Must hold: whatever a request does, it is answered, by a documented body; a 2xx to a mutation means that PostgreSQL has committed it;
+// from the start of a drain to its end every request is still served.
+
+/// One API process's HTTP side: stateless, so any number of them serve the same database.
+package final class APIService: Sendable {
+    private let configuration: APIConfiguration
+    /// Run by `run()`, fed by the routes.
+    private let announcer: Announcer
+    private let bell: ChangeBell
+    private let channel: ChangeChannelState
+    private let drainState = DrainState()
+    /// Hummingbird's own way to stop accepting, finish what is under way, and close.
+    private let listener: ServiceGroup
+    private let address: Latch<ListenAddress>
+    /// Set when `run()` has ended, however it did.
+    private let finished = Latch<Void>()
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - redis: for health checks; the caller runs it, as it runs the store, longer than this service.
+    ///   - metricsText: what `/metrics` answers.
+    package init(
+        configuration: APIConfiguration,
+        store: ConfigurationStore,
+        publisher: ChangePublisher,
+        redis: RedisClient,
+        directory: InstanceDirectory,
+        metricsText: @escaping @Sendable () -> [UInt8],
+        metricsFactory: any MetricsFactory = MetricsSystem.factory,
+        logger: Logger
+    ) {
+        let metrics = APIMetrics(factory: metricsFactory)
+        let bell = ChangeBell(limit: configuration.maximumLongPolls, metrics: metrics)
+        let channel = ChangeChannelState()
+        let announcer = Announcer(
+            store: store,
+            publisher: publisher,
+            bell: bell,
+            limit: configuration.maximumAnnouncementBytes,
+            metrics: metrics,
+            logger: logger
+        )
+        let interval: @Sendable () -> Duration = {
+            channel.isUp ? configuration.longPollCheck : configuration.longPollCheckWithoutChannel
+        }
+        let health = HealthRoutes(
+            configuration: configuration,
+            store: store,
+            redis: redis,
+            drain: drainState,
+            metricsText: metricsText
+        )
+        let routes = [
+            WorkspaceRoutes(store: store).routes,
+            ProjectRoutes(store: store).routes,
+            EnvironmentRoutes(store: store).routes,
+            EntryRoutes(kind: .variable, store: store, announcer: announcer).routes,
+            EntryRoutes(kind: .secret, store: store, announcer: announcer).routes,
+            ConfigurationRoutes(store: store, announcer: announcer).routes,
+            ChangeRoutes(store: store, bell: bell, interval: interval).routes,
+            TokenRoutes(store: store, announcer: announcer).routes,
+            WhoamiRoutes().routes,
+            InstanceRoutes(directory: directory).routes,
+            health.routes,
+        ]
+        let address = Latch<ListenAddress>()
+        let application = Application(
+            router: Self.router(routes.flatMap { $0 }, store, configuration, metrics),
+            server: .http1(configuration: Self.connections(configuration)),
+            configuration: ApplicationConfiguration(address: .hostname(configuration.host, port: configuration.port), backlog: 1_024),
+            onServerRunning: { channel in
+                address.set(.success(ListenAddress(host: configuration.host, port: channel.localAddress?.port ?? configuration.port)))
+            },
+            logger: logger
+        )
+        listener = ServiceGroup(configuration: .init(services: [application], logger: logger))
+        self.configuration = configuration
+        self.announcer = announcer
+        self.bell = bell
+        self.channel = channel
+        self.address = address
+        self.logger = logger
+    }
+
+    /// Serves until `drain()` has ended or the task is cancelled.
+    package func run() async throws {
+        let result: Result<Void, any Error>
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await self.announcer.run() }
+                defer { group.cancelAll() }
+                try await serve()
+            }
+            result = .success(())
+        } catch is CancellationError {
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        // Whoever still waits for one of these would wait for ever.
+        bell.close()
+        address.set(.failure(result.failure ?? CancellationError()))
+        finished.set(.success(()))
+        try result.get()
+    }
+
+    /// The task is awaited right here and cancelled with ours. It is detached because a graceful shutdown of whoever runs us reaches all
+    /// of his child tasks, and would close the listener before `drain()` has told anybody.
+    private func serve() async throws {
+        let serving = Task.detached { [listener] in try await listener.run() }
+        try await withTaskCancellationHandler {
+            try await serving.value
+        } onCancel: {
+            serving.cancel()
+        }
+    }
+
+    /// Where it listens, as soon as it does. Fails when `run()` fails first.
+    package func listening() async throws -> ListenAddress {
+        try await address.value()
+    }
+
+    /// Says `draining` on `/readyz` while it goes on serving, long enough for every balancer to have seen it; then answers what is under
+    /// way and closes. Returns when `run()` has ended. Cancelling the task cuts the delay short.
+    /// - Parameter immediately: without the delay, for a person who waits for it.
+    package func drain(immediately: Bool = false) async {
+        if drainState.begin() {
+            logger.info("draining")
+            if !immediately { try? await Task.sleep(for: configuration.drainDelay) }
+            // Long polls would hold their connections for up to a minute.
+            bell.close()
+            await listener.triggerGracefulShutdown()
+        }
+        try? await finished.value()
+    }
+
+    /// What came on the change channel. For the subscriber's callback: it never blocks.
+    package func received(_ events: [SubscriberEvent]) {
+        for event in events {
+            switch event {
+            case .connected:
+                channel.isUp = true
+                bell.ringAll()
+            case .disconnected:
+                channel.isUp = false
+            case .message(let message):
+                if let id = UUID(uuidString: message.environmentID) { bell.ring(id) }
+            case .untrusted(let environmentID):
+                // Whoever published it: long polls look in PostgreSQL, and see what there is to see.
+                if let id = environmentID.flatMap({ UUID(uuidString: $0) }) { bell.ring(id) } else { bell.ringAll() }
+            case .control:
+                break
+            }
+        }
+    }
+
+    /// Heads over the limits, and anything that isn't HTTP, end their connection with a bare 400 from the parser.
+    private static func connections(_ configuration: APIConfiguration) -> HTTP1Channel.Configuration {
+        HTTP1Channel.Configuration(
+            idleTimeout: TimeAmount(configuration.idleTimeout),
+            httpDecoderConfiguration: .init(
+                maxHeaderFieldSize: configuration.maximumHeadBytes,
+                maxHeaderListSize: configuration.maximumHeadBytes,
+                maxHeaderFieldCount: 100
+            )
+        )
+    }
+
+    /// The order of the middleware is this one place's business.
+    private static func router(
+        _ routes: [APIRoute],
+        _ store: ConfigurationStore,
+        _ configuration: APIConfiguration,
+        _ metrics: APIMetrics
+    ) -> Router<APIContext> {
+        let router = Router(context: APIContext.self, options: [.autoGenerateHeadEndpoints])
+        // Outermost first.
+        router.add(middleware: RequestIdentityMiddleware())
+        router.add(middleware: ObservationMiddleware(metrics: metrics))
+        router.add(middleware: ProblemMiddleware(routes: RouteTable(routes)))
+        let authenticator = Authenticator(store: store)
+        for route in routes {
+            router.on(RouterPath(route.path), method: route.method) { request, context in
+                switch route.handler {
+                case .open(let handle):
+                    return try await handle(request, context)
+                case .authorized(let handle):
+                    let call = AuthorizedCall(
+                        request: request,
+                        context: context,
+                        token: try await authenticator.token(of: request),
+                        store: store,
+                        bodyLimit: configuration.maximumBodyBytes
+                    )
+                    return try await handle(call)
+                }
+            }
+        }
+        return router
+    }
+}
+
+extension Result {
+    fileprivate var failure: Failure? {
+        switch self {
+        case .success: nil
+        case .failure(let error): error
+        }
+    }
+}
