@@ -1,0 +1,238 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Reactor
+import Store
+import Wire
+
+/// A connection before its upgrade: reads heads, answers the small requests, and hands over to a `WatchConnection`. Confined to its loop.
+final class HandshakeConnection: ConnectionHandler, Overdue {
+    /// What a refused client may still send before it is cut off; closing on unread bytes would destroy the answer on its way.
+    private static let lingerLimit = 1024 * 1024
+    private static let lingerTime: Duration = .seconds(2)
+
+    private enum State {
+        case reading
+        /// An answer is being found; the client's bytes wait in the kernel.
+        case waiting
+        /// Answered for the last time: what still comes is dropped until the client is done.
+        case lingering
+        /// A watch has the connection, or nobody any more.
+        case done
+    }
+
+    private let connection: Connection
+    private let owner: SocketLoop
+    private var parser = RequestHeadParser()
+    private var buffer: [UInt8] = []
+    private var state = State.reading
+    private var dropped = 0
+
+    init(_ connection: Connection, on owner: SocketLoop) {
+        self.connection = connection
+        self.owner = owner
+    }
+
+    // MARK: Bytes
+
+    func connection(_ connection: Connection, received bytes: Span<UInt8>) {
+        switch state {
+        case .reading:
+            buffer.append(bytes)
+            readHeads()
+        case .waiting:
+            buffer.append(bytes)
+        case .lingering:
+            dropped += bytes.count
+            if dropped > Self.lingerLimit { connection.close() }
+        case .done:
+            break
+        }
+    }
+
+    private func readHeads() {
+        while case .reading = state, !buffer.isEmpty {
+            do throws(HTTPFault) {
+                guard case .complete(let length) = try parser.parse(buffer.span) else { return }
+                handle(parser.head, length: length)
+            } catch {
+                refuse(HTTPRefusal(status: error.status, code: error.code, detail: error.message))
+                return
+            }
+        }
+    }
+
+    private func handle(_ head: RequestHead, length: Int) {
+        let path = buffer.span.string(head.path)
+        // A body would have to be read past before the next head; nobody sends one here.
+        let keepAlive = head.isPersistent && (head.framing == .none || head.framing == .length(0))
+        if path == "/v1/watch" {
+            guard head.method == .get else {
+                refuse(Self.notAllowed("GET"), head: head)
+                return
+            }
+            watch(head, length: length)
+            return
+        }
+        guard let endpoint = Endpoint(rawValue: path) else {
+            refuse(HTTPRefusal(status: 404, code: "not_found", detail: "This gateway serves /v1/watch."), head: head, keepAlive, length)
+            return
+        }
+        guard head.method == .get || head.method == .head else {
+            refuse(Self.notAllowed("GET, HEAD"), head: head)
+            return
+        }
+        let omitBody = head.method == .head
+        switch endpoint {
+        case .livez:
+            respond(owner.health.live(keepAlive: keepAlive, omitBody: omitBody), keepAlive, length)
+        case .readyz:
+            respond(owner.health.ready(keepAlive: keepAlive, omitBody: omitBody), keepAlive, length)
+        case .metrics:
+            respond(owner.health.metrics(keepAlive: keepAlive, omitBody: omitBody), keepAlive, length)
+        case .health, .healthFolder, .healthOfAPI:
+            wait()
+            let done = LoopBound({ [self] (bytes: [UInt8]) in goOn(with: bytes, keepAlive, length) }, loop: owner.loop)
+            owner.health.health(on: owner.loop, keepAlive: keepAlive, omitBody: omitBody, done)
+        }
+    }
+
+    private enum Endpoint: String {
+        case livez = "/livez"
+        case readyz = "/readyz"
+        case metrics = "/metrics"
+        case health = "/health"
+        case healthFolder = "/health/"
+        case healthOfAPI = "/api/v1/health"
+    }
+
+    private static func notAllowed(_ allowed: String) -> HTTPRefusal {
+        HTTPRefusal(status: 405, code: "method_not_allowed", detail: "Send \(allowed).", fields: ["Allow": allowed])
+    }
+
+    // MARK: Answers
+
+    private func wait() {
+        state = .waiting
+        connection.pauseReading()
+    }
+
+    private func goOn(with bytes: [UInt8], _ keepAlive: Bool, _ length: Int) {
+        guard case .waiting = state else { return }
+        state = .reading
+        connection.resumeReading()
+        respond(bytes, keepAlive, length)
+        readHeads()
+    }
+
+    private func respond(_ bytes: [UInt8], _ keepAlive: Bool, _ length: Int) {
+        connection.write(bytes)
+        guard keepAlive else {
+            linger()
+            return
+        }
+        buffer.removeFirst(length)
+        owner.setDeadline(owner.configuration.headDeadline, for: self)
+    }
+
+    private func refuse(_ refusal: HTTPRefusal, head: RequestHead? = nil, _ keepAlive: Bool = false, _ length: Int = 0) {
+        respond(refusal.response(keepAlive: keepAlive, omitBody: head?.method == .head), keepAlive, length)
+    }
+
+    private func linger() {
+        state = .lingering
+        buffer = []
+        connection.resumeReading()
+        connection.shutdownOutput()
+        owner.setDeadline(Self.lingerTime, for: self)
+    }
+
+    // MARK: Watches
+
+    private func watch(_ head: RequestHead, length: Int) {
+        guard !owner.status.isDraining else {
+            refuse(.busy("This gateway is being drained; another one serves you.", code: "draining"))
+            return
+        }
+        let upgrade: WatchUpgrade
+        do throws(HTTPRefusal) {
+            upgrade = try WatchUpgrade(head, in: buffer.span, origins: owner.configuration.origins)
+        } catch {
+            refuse(error)
+            return
+        }
+        guard owner.status.openConnection() else {
+            refuse(.busy("This gateway has all the connections it may have.", code: "too_many_connections"))
+            return
+        }
+        buffer.removeFirst(length)
+        guard let token = upgrade.token else {
+            handOver(upgrade, nil)
+            return
+        }
+        wait()
+        let bound = LoopBound(self, loop: owner.loop)
+        owner.desk.admit(token, to: upgrade.requests.map(\.environment)) { admission in
+            bound.loop.post { bound.value.admitted(admission, upgrade) }
+        }
+    }
+
+    private func admitted(_ admission: FeedDesk.Admission, _ upgrade: WatchUpgrade) {
+        let refusal: HTTPRefusal
+        switch admission {
+        case .admitted(let principal):
+            if case .waiting = state, !owner.status.isDraining {
+                handOver(upgrade, principal)
+                return
+            }
+            owner.desk.released(principal)
+            refusal = .busy("This gateway is being drained; another one serves you.", code: "draining")
+        case .unauthorized:
+            refusal = .unauthorized
+        case .unavailable:
+            refusal = .busy("Tokens cannot be checked right now. Try again in a moment.")
+        case .refused(let reason, let path):
+            let message = reason.message(path.description)
+            refusal = HTTPRefusal(
+                status: reason.status,
+                code: reason.rawValue,
+                detail: message,
+                fields: reason == .unavailable ? ["Retry-After": "1"] : [:]
+            )
+        }
+        owner.status.connectionClosed()
+        // The client may have gone meanwhile.
+        if case .waiting = state { refuse(refusal) }
+    }
+
+    private func handOver(_ upgrade: WatchUpgrade, _ principal: Principal?) {
+        state = .done
+        owner.clearDeadline(for: self)
+        let watch = WatchConnection(connection, principal: principal, on: owner)
+        let answer = WebSocketHandshake.response(accept: upgrade.accept, subprotocol: upgrade.subprotocol)
+        let rest = buffer
+        buffer = []
+        watch.begin(answer, requests: upgrade.requests, received: rest)
+    }
+
+    // MARK: Ends
+
+    func connectionReachedEnd(_ connection: Connection) {
+        switch state {
+        case .reading, .lingering: connection.close()
+        // The answer is still wanted: a client may have closed its side right behind the request.
+        case .waiting, .done: break
+        }
+    }
+
+    func connectionDrained(_ connection: Connection) {}
+
+    func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+        state = .done
+        owner.clearDeadline(for: self)
+    }
+
+    func becameOverdue() {
+        connection.close()
+    }
+}

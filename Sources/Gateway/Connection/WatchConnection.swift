@@ -1,0 +1,368 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Reactor
+import Store
+import Wire
+
+/// One upgraded connection: drives its session's state machine. Confined to its loop; the loop's table and the connection hold it.
+final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
+    /// A client that asks without reading the answers is not read any further.
+    private static let queueLimit = 256 * 1024
+    /// Start bytes up to this size go out in one write with what came before them.
+    private static let joinedWrite = 32 * 1024
+
+    private let connection: Connection
+    private let owner: SocketLoop
+    private let outlet: Outlet
+    private var session: WatchSessionStateMachine
+    private var parser: WebSocketParser
+    private(set) var principal: Principal?
+    /// Its place in the loop's table, which keeps it true.
+    var place = SocketTable.Place(bucket: 0, index: 0)
+    /// Subscriptions of the URL that wait for a token.
+    private var deferred: [SubscribeRequest] = []
+    private var heardAt: UInt32
+    private var liveCount: Int32 = 0
+    private var closeCode: UInt16 = 0
+    private var isFinishing = false
+
+    /// Takes over an upgraded connection, which counts as open already.
+    init(_ connection: Connection, principal: Principal?, on owner: SocketLoop) {
+        self.connection = connection
+        self.owner = owner
+        self.principal = principal
+        session = WatchSessionStateMachine(isAuthenticated: principal != nil)
+        parser = WebSocketParser(role: .server, maximumMessage: owner.configuration.maximumMessage)
+        heardAt = owner.seconds
+        outlet = Outlet(connection, hub: owner.hub)
+        outlet.owner = self
+        place = owner.add(self)
+        noteExpiry()
+    }
+
+    /// Sends the answer to the upgrade with `ready`, subscribes to what the URL names, and reads what the client sent behind its head.
+    func begin(_ answer: [UInt8], requests: [SubscribeRequest], received rest: [UInt8]) {
+        connection.replaceHandler(self)
+        let configuration = owner.configuration
+        let ready = SessionFrames.ready(
+            connection: owner.connectionName(),
+            gateway: configuration.name,
+            heartbeat: configuration.heartbeat
+        )
+        outlet.send(answer + ready)
+        if principal == nil {
+            deferred = requests
+            owner.setDeadline(configuration.authenticationDeadline, for: self)
+        } else {
+            for request in requests { perform(session.subscribe(request)) }
+        }
+        connection.resumeReading()
+        if !rest.isEmpty { self.connection(connection, received: rest.span) }
+    }
+
+    var isClosing: Bool { session.isClosing }
+
+    /// When the token expires, in milliseconds since 1970.
+    var expiry: Int64? {
+        principal?.token.expiresAt.map { Int64($0.timeIntervalSince1970 * 1000) }
+    }
+
+    private func noteExpiry() {
+        if let expiry { owner.noteExpiry(expiry) }
+    }
+
+    // MARK: Bytes
+
+    func connection(_ connection: Connection, received bytes: Span<UInt8>) {
+        heardAt = owner.seconds
+        guard !isFinishing else { return }
+        // Taken out for the call: the events below must not meet a parser that is being changed.
+        var parser = parser
+        defer { self.parser = parser }
+        do throws(WebSocketFault) {
+            try parser.feed(bytes) { event, payload in received(event, payload) }
+        } catch {
+            perform(session.close(error.closeCode, error.message))
+        }
+    }
+
+    private func received(_ event: WebSocketEvent, _ payload: Span<UInt8>) {
+        switch event {
+        case .text:
+            guard !session.isClosing else { return }
+            do throws(ClientMessage.Fault) {
+                perform(session.received(try ClientMessage(parsing: payload), at: owner.seconds))
+            } catch {
+                perform(session.received(error, at: owner.seconds))
+            }
+        case .binary:
+            perform(session.close(.unsupportedData, "messages are JSON text"))
+        case .ping:
+            guard !session.isClosing else { return }
+            var pong: [UInt8] = []
+            WebSocketFrame.append(.pong, payload, to: &pong)
+            send(pong)
+        case .pong:
+            break
+        case .close(let code):
+            // Ours was on its way already, or theirs is answered with the same code (RFC 6455 section 5.5.1).
+            if !session.isClosing { perform(session.close(code ?? .normal, "")) }
+            finishWhenSent()
+        }
+    }
+
+    private func send(_ bytes: [UInt8]) {
+        outlet.send(bytes)
+        if outlet.isBlocked, outlet.queuedBytes > Self.queueLimit { connection.pauseReading() }
+    }
+
+    func connectionDrained(_ connection: Connection) {
+        guard outlet.drained() else { return }
+        if isFinishing {
+            connection.close()
+            return
+        }
+        connection.resumeReading()
+        perform(session.drained())
+    }
+
+    func connectionReachedEnd(_ connection: Connection) {
+        // No close frame, or none any more: nobody listens for what is left.
+        connection.close()
+    }
+
+    func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+        owner.clearDeadline(for: self)
+        let left = outlet.seats.map(\.group.id)
+        owner.hub.leaveAll(outlet)
+        for group in left { owner.desk.left(group, on: owner.index) }
+        owner.metrics.closed(closeCode == 0 ? WebSocketCloseCode.abnormal.rawValue : closeCode)
+        if let principal { owner.desk.released(principal) }
+        _ = session.close(.abnormal, "")
+        countWatches()
+        owner.remove(self)
+    }
+
+    // MARK: Actions
+
+    /// `starting` is the answer that a `join` among the actions belongs to.
+    private func perform(_ actions: [SessionAction], starting: StartedWatch? = nil) {
+        guard !actions.isEmpty else { return }
+        // Small frames in a row leave in one write.
+        var waiting: [UInt8] = []
+        for action in actions {
+            switch action {
+            case .send(let bytes):
+                if waiting.count + bytes.count > Self.joinedWrite, !waiting.isEmpty {
+                    send(waiting)
+                    waiting = []
+                }
+                waiting = waiting.isEmpty ? bytes : waiting + bytes
+            case .authenticate(let token):
+                authenticate(token)
+            case .attach(let ticket, let request, let isConflated):
+                attach(ticket, request, isConflated: isConflated)
+            case .join:
+                guard let started = starting else { continue }
+                if waiting.count + started.bytes.count <= Self.joinedWrite {
+                    send(waiting + started.bytes)
+                } else {
+                    send(waiting)
+                    send(started.bytes)
+                }
+                waiting = []
+                guard !outlet.isClosed else {
+                    owner.desk.left(started.group, on: owner.index)
+                    continue
+                }
+                owner.hub.join(
+                    started.group,
+                    outlet,
+                    head: started.cursor,
+                    base: started.cursor,
+                    needsVariant: started.needsVariant
+                )
+            case .leave(let group):
+                owner.hub.leave(group, outlet)
+                owner.desk.left(group, on: owner.index)
+            case .close(let code, let reason):
+                WebSocketFrame.appendClose(code == .noStatus ? nil : code, reason: reason, to: &waiting)
+                closeCode = code.rawValue
+                owner.setDeadline(owner.closeDeadline, for: self)
+            }
+        }
+        if !waiting.isEmpty { send(waiting) }
+        countWatches()
+        if session.wantsToReturn, !outlet.isBlocked {
+            // After this event, never inside it: a page that went out at once asks for the next.
+            owner.loop.defer { [self] in
+                if !outlet.isBlocked { perform(session.drained()) }
+            }
+        }
+    }
+
+    private func countWatches() {
+        let count = Int32(session.watches.count)
+        guard count != liveCount else { return }
+        owner.status.watchersChanged(by: Int(count - liveCount))
+        liveCount = count
+    }
+
+    /// Our close frame and theirs have been exchanged: the connection ends as soon as everything has gone.
+    private func finishWhenSent() {
+        isFinishing = true
+        if !outlet.isBlocked { connection.close() }
+    }
+
+    // MARK: Tokens
+
+    private func authenticate(_ token: String) {
+        let bound = LoopBound(self, loop: owner.loop)
+        let desk = owner.desk
+        desk.admit(token, to: []) { admission in
+            bound.loop.post { bound.value.authenticated(admission) }
+        }
+    }
+
+    private func authenticated(_ admission: FeedDesk.Admission) {
+        switch admission {
+        case .admitted(let principal):
+            guard session.phase == .authenticating else {
+                // Closed meanwhile.
+                owner.desk.released(principal)
+                return
+            }
+            self.principal = principal
+            noteExpiry()
+            owner.clearDeadline(for: self)
+            let requests = deferred
+            deferred = []
+            let held = session.authenticated()
+            for request in requests { perform(session.subscribe(request)) }
+            perform(held)
+        case .unauthorized, .refused:
+            perform(session.authenticationFailed(isUnavailable: false))
+        case .unavailable:
+            perform(session.authenticationFailed(isUnavailable: true))
+        }
+    }
+
+    func tokenEnded(_ end: TokenEnd) {
+        perform(session.tokenEnded(end))
+    }
+
+    func grantsChanged(_ principal: Principal) {
+        self.principal = principal
+        noteExpiry()
+        perform(session.grantsChanged())
+    }
+
+    // MARK: Feeds
+
+    private func attach(_ ticket: UInt32, _ request: SubscribeRequest, isConflated: Bool) {
+        guard let principal, let access = principal.token.access(to: request.environment), access.canReadSomething else {
+            // Deferred: the session is in the middle of the event that asked for this.
+            let refusal = principal?.refusal(for: request.environment) ?? .forbidden
+            owner.loop.defer { [self] in perform(session.notGranted(ticket, refusal)) }
+            return
+        }
+        let bound = LoopBound(self, loop: owner.loop)
+        owner.desk.attach(
+            AttachRequest(
+                environment: request.environment,
+                visibility: access.visibility,
+                names: request.names,
+                since: request.since,
+                isConflated: isConflated,
+                loop: owner.index,
+                answer: { answer in bound.loop.post { bound.value.attachAnswered(ticket, answer) } }
+            )
+        )
+    }
+
+    private func attachAnswered(_ ticket: UInt32, _ answer: AttachAnswer) {
+        switch answer {
+        case .started(let started):
+            guard let actions = session.started(ticket, group: started.group, environment: started.environment) else {
+                // Unsubscribed or closed meanwhile: the seat was counted and is given back.
+                owner.desk.left(started.group, on: owner.index)
+                return
+            }
+            perform(actions, starting: started)
+        case .page(let bytes, let cursor, let environment):
+            perform(session.pageCame(ticket, bytes, upTo: cursor, environment: environment))
+        case .refused(let refusal):
+            perform(session.refused(ticket, refusal))
+        }
+    }
+
+    func outletFellBehind(_ group: GroupID, sent cursor: Cursor) {
+        owner.desk.left(group, on: owner.index)
+        session.fellBehind(group, sent: cursor)
+        owner.loop.defer { [self] in
+            // It may have been dropped without being blocked.
+            if !outlet.isBlocked { perform(session.drained()) }
+        }
+    }
+
+    func outletEnded(_ group: GroupID, _ reason: GroupEnd) {
+        let actions = session.groupEnded(group, reason)
+        owner.loop.defer { [self] in perform(actions) }
+    }
+
+    // MARK: Time
+
+    func heartbeat() {
+        // What waits is sign of life enough; another heartbeat would only wait behind it.
+        guard !session.isClosing, session.phase == .open, !outlet.isBlocked else { return }
+        var heads: [(environment: String, cursor: Cursor)] = []
+        for watch in session.watches {
+            let cursor: Cursor?
+            switch watch.place {
+            case .live(let group): cursor = owner.hub.group(group).flatMap { outlet.sentCursor(in: $0) }
+            case .behind(let place), .paging(let place), .returning(let place, _): cursor = place
+            case .entering: cursor = nil
+            }
+            if let cursor { heads.append((watch.environment.description, cursor)) }
+        }
+        var bytes = SessionFrames.heartbeat(heads)
+        WebSocketFrame.append(.ping, [], to: &bytes)
+        send(bytes)
+    }
+
+    func check() {
+        guard !session.isClosing else { return }
+        if outlet.isBlocked {
+            // Whoever takes bytes is alive; whoever takes none is given up, and hears of it if he ever reads.
+            if owner.now >= outlet.lastProgress + owner.configuration.stallLimit.wholeMilliseconds {
+                perform(session.close(.tryAgainLater, "nothing was taken for too long"))
+            }
+        } else if owner.seconds >= heardAt + UInt32(owner.configuration.silenceLimit.wholeMilliseconds / 1000) {
+            perform(session.close(.goingAway, "nothing was heard for too long"))
+        } else if session.wantsToReturn {
+            // PostgreSQL was away when it asked last.
+            perform(session.drained())
+        }
+    }
+
+    func becameOverdue() {
+        if session.isClosing {
+            connection.close()
+        } else {
+            perform(session.tokenOverdue())
+        }
+    }
+
+    /// The drain's turn to close this one.
+    func sendAway(reconnectAfter milliseconds: Int) {
+        guard !session.isClosing else { return }
+        perform([.send(SessionFrames.closing("drain", reconnectAfter: milliseconds))] + session.close(.serviceRestart, "drain"))
+    }
+
+    /// The service ends.
+    func abandon() {
+        connection.close()
+    }
+}

@@ -1,0 +1,379 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+// WebSocket connections: the HTTP head, the token, the upgrade, and the conversation after it.
+// Flows through: bytes from clients into messages and events of a state machine, its actions out to the feeds and the socket's outlet.
+// Owner: each connection belongs to the loop that accepted it and holds what it needs of the feeds as values.
+// Must hold: nobody is told anything of an environment before the token was found good for it; every way out ends in one close code;
+//   a connection that stands still costs a few hundred bytes and no timer of its own.
+
+package import Store
+package import Wire
+
+/// What the connection has to do after an event, in this order.
+package enum SessionAction: Equatable {
+    case send([UInt8])
+    case authenticate(String)
+    /// Ask the feeds to let this watch in.
+    case attach(ticket: UInt32, SubscribeRequest, isConflated: Bool)
+    case join(ticket: UInt32)
+    case leave(GroupID)
+    case close(WebSocketCloseCode, reason: String)
+}
+
+/// One connection's conversation, from the upgrade to the close frame. Times are whole seconds of any steady clock.
+package struct WatchSessionStateMachine {
+    package static let environmentLimit = 128
+    package static let messagesPerSecond: UInt16 = 100
+
+    package enum Phase: Equatable {
+        case awaitingToken
+        /// The token is being looked up; messages wait.
+        case authenticating
+        case open
+        /// A close frame was sent; whatever comes is dropped.
+        case closing
+    }
+
+    /// Where a watch is on its way.
+    package enum Place: Equatable {
+        /// Nothing was sent of it yet.
+        case entering
+        case live(GroupID)
+        /// Fell behind; goes on from there once the socket has drained.
+        case behind(Cursor)
+        /// Far back in the log; the next page is asked for once this one has gone.
+        case paging(Cursor)
+        /// Asked again, from this cursor.
+        case returning(Cursor, isConflated: Bool)
+    }
+
+    package struct Watch: Equatable {
+        package let environment: EnvironmentPath
+        package fileprivate(set) var place = Place.entering
+        /// The attach under way, 0 where there is none. Answers to older ones are too late.
+        fileprivate(set) var ticket: UInt32 = 0
+        fileprivate(set) var names: NameSet
+        fileprivate(set) var acks: Bool
+        fileprivate(set) var id: MessageID?
+        /// A request of the client's is unanswered: `subscribed` is due.
+        var isRequested = true
+    }
+
+    package private(set) var phase: Phase
+    package private(set) var watches: [Watch] = []
+    private var held: [ClientMessage] = []
+    private var lastTicket: UInt32 = 0
+    private var second: UInt32 = 0
+    private var messages: UInt16 = 0
+
+    /// With a token that came in the request, or waiting for one.
+    package init(isAuthenticated: Bool) {
+        phase = isAuthenticated ? .open : .awaitingToken
+    }
+
+    package var isClosing: Bool { phase == .closing }
+
+    // MARK: Messages
+
+    package mutating func received(_ message: ClientMessage, at now: UInt32) -> [SessionAction] {
+        guard phase != .closing else { return [] }
+        guard allow(at: now) else { return close(.tooFast, "more than \(Self.messagesPerSecond) messages a second") }
+        return handle(message)
+    }
+
+    package mutating func received(_ fault: ClientMessage.Fault, at now: UInt32) -> [SessionAction] {
+        guard phase != .closing else { return [] }
+        guard allow(at: now) else { return close(.tooFast, "more than \(Self.messagesPerSecond) messages a second") }
+        switch fault {
+        case .bad(let message):
+            return [.send(SessionFrames.error(code: "bad_message", message: message))] + close(.badMessage, message)
+        case .refused(let id, let environment, let message):
+            return [.send(SessionFrames.error(code: "invalid", message: message, id: id, environment: environment))]
+        }
+    }
+
+    private mutating func allow(at now: UInt32) -> Bool {
+        if now != second {
+            second = now
+            messages = 0
+        }
+        messages += 1
+        return messages <= Self.messagesPerSecond
+    }
+
+    private mutating func handle(_ message: ClientMessage) -> [SessionAction] {
+        switch phase {
+        case .awaitingToken:
+            guard case .authenticate(let token) = message else {
+                return close(.notAuthenticated, "send 'authenticate' with a token first")
+            }
+            phase = .authenticating
+            return [.authenticate(token)]
+        case .authenticating:
+            held.append(message)
+            return []
+        case .open:
+            return handleOpen(message)
+        case .closing:
+            return []
+        }
+    }
+
+    private mutating func handleOpen(_ message: ClientMessage) -> [SessionAction] {
+        switch message {
+        case .authenticate:
+            return [.send(SessionFrames.error(code: "already_authenticated", message: "This connection has its token."))]
+        case .subscribe(let request):
+            return subscribe(request)
+        case .unsubscribe(let id, let environment):
+            guard let index = watches.firstIndex(where: { $0.environment.description == environment }) else {
+                return notSubscribed(environment, id)
+            }
+            let actions = leaving(watches.remove(at: index).place)
+            return actions + [.send(SessionFrames.unsubscribed(environment: environment))]
+        case .ack(let environment, _, _):
+            guard watches.contains(where: { $0.environment.description == environment }) else { return notSubscribed(environment, nil) }
+            return []
+        }
+    }
+
+    private func notSubscribed(_ environment: String, _ id: MessageID?) -> [SessionAction] {
+        let text = "This connection doesn't watch it."
+        return [.send(SessionFrames.error(code: "not_subscribed", message: text, id: id, environment: environment))]
+    }
+
+    /// A `subscribe` message, or the query of the URL.
+    package mutating func subscribe(_ request: SubscribeRequest) -> [SessionAction] {
+        lastTicket &+= 1
+        if let index = watches.firstIndex(where: { $0.environment == request.environment }) {
+            // The new filter replaces the old one when the feed has answered; until then a live watch goes on.
+            switch watches[index].place {
+            case .live: break
+            case .entering, .behind, .paging, .returning: watches[index].place = .entering
+            }
+            watches[index].ticket = lastTicket
+            watches[index].names = request.names
+            watches[index].acks = request.acks
+            watches[index].id = request.id
+            watches[index].isRequested = true
+        } else {
+            guard watches.count < Self.environmentLimit else {
+                let text = "A connection watches at most \(Self.environmentLimit) environments."
+                let name = request.environment.description
+                return [.send(SessionFrames.error(code: "too_many_environments", message: text, id: request.id, environment: name))]
+            }
+            watches.append(
+                Watch(environment: request.environment, ticket: lastTicket, names: request.names, acks: request.acks, id: request.id)
+            )
+        }
+        return [.attach(ticket: lastTicket, request, isConflated: false)]
+    }
+
+    private func leaving(_ place: Place) -> [SessionAction] {
+        switch place {
+        case .live(let group): [.leave(group)]
+        case .entering, .behind, .paging, .returning: []
+        }
+    }
+
+    // MARK: The token
+
+    package mutating func authenticated() -> [SessionAction] {
+        switch phase {
+        case .authenticating:
+            phase = .open
+            let waiting = held
+            held = []
+            return waiting.flatMap { handle($0) }
+        case .closing, .awaitingToken, .open:
+            // Closed while the token was looked up.
+            return []
+        }
+    }
+
+    package mutating func authenticationFailed(isUnavailable: Bool) -> [SessionAction] {
+        guard phase == .authenticating else { return [] }
+        return isUnavailable
+            ? close(.tryAgainLater, "tokens cannot be checked right now")
+            : close(.notAuthenticated, "the token is not valid")
+    }
+
+    /// The deadline for a token.
+    package mutating func tokenOverdue() -> [SessionAction] {
+        switch phase {
+        case .awaitingToken, .authenticating: close(.noAuthentication, "no token in time")
+        case .open, .closing: []
+        }
+    }
+
+    package mutating func tokenEnded(_ end: TokenEnd) -> [SessionAction] {
+        guard phase == .open else { return [] }
+        return [.send(SessionFrames.closing(end.rawValue))] + close(.notAuthenticated, "the token is \(end.rawValue)")
+    }
+
+    /// The grants changed: what each watch may see is asked for anew, from a snapshot.
+    package mutating func grantsChanged() -> [SessionAction] {
+        guard phase == .open else { return [] }
+        var actions: [SessionAction] = []
+        for index in watches.indices {
+            lastTicket &+= 1
+            watches[index].ticket = lastTicket
+            actions.append(attach(watches[index], since: nil, isConflated: false))
+        }
+        return actions
+    }
+
+    private func attach(_ watch: Watch, since cursor: Cursor?, isConflated: Bool) -> SessionAction {
+        let request = SubscribeRequest(
+            id: watch.id,
+            environment: watch.environment,
+            since: cursor.map { ResumePoint(revision: $0.revision, mark: $0.mark) },
+            names: watch.names,
+            acks: watch.acks
+        )
+        return .attach(ticket: watch.ticket, request, isConflated: isConflated)
+    }
+
+    // MARK: Answers of the feeds
+
+    private func index(of ticket: UInt32) -> Int? {
+        ticket == 0 ? nil : watches.firstIndex { $0.ticket == ticket }
+    }
+
+    /// The feed let the watch into a group; false when nobody wants it any more, and the seat must be given back.
+    package mutating func started(_ ticket: UInt32, group: GroupID, environment: WatchedEnvironment) -> [SessionAction]? {
+        guard phase == .open, let index = index(of: ticket) else { return nil }
+        var actions = leaving(watches[index].place)
+        actions += granted(index, environment)
+        actions.append(.join(ticket: ticket))
+        watches[index].place = .live(group)
+        watches[index].ticket = 0
+        return actions
+    }
+
+    /// The feed gave a part of a long way back.
+    package mutating func pageCame(
+        _ ticket: UInt32,
+        _ bytes: [UInt8],
+        upTo cursor: Cursor,
+        environment: WatchedEnvironment
+    ) -> [SessionAction] {
+        guard phase == .open, let index = index(of: ticket) else { return [] }
+        var actions = leaving(watches[index].place)
+        actions += granted(index, environment)
+        actions.append(.send(bytes))
+        watches[index].place = .paging(cursor)
+        watches[index].ticket = 0
+        return actions
+    }
+
+    private mutating func granted(_ index: Int, _ environment: WatchedEnvironment) -> [SessionAction] {
+        guard watches[index].isRequested else { return [] }
+        watches[index].isRequested = false
+        return [.send(SessionFrames.subscribed(id: watches[index].id, environment: environment))]
+    }
+
+    package mutating func refused(_ ticket: UInt32, _ refusal: AttachRefusal) -> [SessionAction] {
+        guard phase == .open, let index = index(of: ticket) else { return [] }
+        let watch = watches[index]
+        watches[index].ticket = 0
+        if refusal == .unavailable, case .returning(let cursor, let isConflated) = watch.place {
+            // An open watch stays: it asks again at the next beat.
+            watches[index].place = isConflated ? .behind(cursor) : .paging(cursor)
+            return []
+        }
+        let name = watch.environment.description
+        let text = refusal.message(name)
+        if watch.isRequested {
+            let answer = SessionAction.send(SessionFrames.error(code: refusal.rawValue, message: text, id: watch.id, environment: name))
+            watches[index].isRequested = false
+            // A refused change of the filter leaves the watch as it was.
+            if case .live = watch.place { return [answer] }
+            watches.remove(at: index)
+            return [answer]
+        }
+        if refusal == .unavailable, case .live = watch.place { return [] }
+        watches.remove(at: index)
+        return leaving(watch.place) + ended(name, refusal)
+    }
+
+    /// The token's grants don't reach that far. Whoever watched until now may know that the environment is still there.
+    package mutating func notGranted(_ ticket: UInt32, _ refusal: AttachRefusal) -> [SessionAction] {
+        guard let index = index(of: ticket) else { return [] }
+        return refused(ticket, watches[index].isRequested ? refusal : .forbidden)
+    }
+
+    /// Something that was watched cannot be any more.
+    private mutating func ended(_ environment: String, _ refusal: AttachRefusal) -> [SessionAction] {
+        let isLast = watches.isEmpty
+        switch refusal {
+        case .notFound:
+            let farewell = SessionFrames.closing("deleted", environment: isLast ? nil : environment)
+            return [.send(farewell)] + (isLast ? close(.noEnvironment, "the environment was deleted") : [])
+        case .forbidden, .unavailable:
+            let text = refusal.message(environment)
+            let error = SessionFrames.error(code: refusal.rawValue, message: text, environment: environment)
+            return [.send(error)] + (isLast ? close(refusal.closeCode, text) : [])
+        }
+    }
+
+    // MARK: The groups and the socket
+
+    /// The outlet has left the group already.
+    package mutating func fellBehind(_ group: GroupID, sent cursor: Cursor) {
+        guard let index = watches.firstIndex(where: { $0.place == .live(group) }) else { return }
+        watches[index].place = .behind(cursor)
+    }
+
+    package mutating func groupEnded(_ group: GroupID, _ reason: GroupEnd) -> [SessionAction] {
+        guard phase != .closing, let index = watches.firstIndex(where: { $0.place == .live(group) }) else { return [] }
+        let watch = watches.remove(at: index)
+        switch reason {
+        case .deleted: return ended(watch.environment.description, .notFound)
+        case .unreadable: return ended(watch.environment.description, .unavailable)
+        }
+    }
+
+    /// Nothing waits on the socket: those who are behind may go on.
+    package mutating func drained() -> [SessionAction] {
+        guard phase == .open else { return [] }
+        var actions: [SessionAction] = []
+        for index in watches.indices {
+            let (cursor, isConflated): (Cursor, Bool)
+            switch watches[index].place {
+            case .behind(let place): (cursor, isConflated) = (place, true)
+            case .paging(let place): (cursor, isConflated) = (place, false)
+            case .entering, .live, .returning: continue
+            }
+            // A changed filter is under way and starts over by itself.
+            guard watches[index].ticket == 0 else { continue }
+            lastTicket &+= 1
+            watches[index].ticket = lastTicket
+            watches[index].place = .returning(cursor, isConflated: isConflated)
+            actions.append(attach(watches[index], since: cursor, isConflated: isConflated))
+        }
+        return actions
+    }
+
+    /// Somebody waits to go on and has no attach under way.
+    package var wantsToReturn: Bool {
+        watches.contains { watch in
+            switch watch.place {
+            case .behind, .paging: watch.ticket == 0
+            case .entering, .live, .returning: false
+            }
+        }
+    }
+
+    // MARK: Closing
+
+    package mutating func close(_ code: WebSocketCloseCode, _ reason: String) -> [SessionAction] {
+        guard phase != .closing else { return [] }
+        phase = .closing
+        held = []
+        let left = watches.flatMap { leaving($0.place) }
+        watches = []
+        return left + [.close(code, reason: reason)]
+    }
+}

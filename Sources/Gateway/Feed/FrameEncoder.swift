@@ -1,0 +1,111 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+package import Store
+import Wire
+
+/// Opens the sealed text of a secret: name, version, sealed text.
+package typealias SecretOpener = (_ name: String, _ version: Int64, _ sealed: String) throws -> String
+
+/// Writes one environment's `snapshot` and `changes` messages as whole WebSocket frames. Immutable; the caller owns the buffers.
+package struct FrameEncoder {
+    /// A frame is cut behind the transaction with which it reaches this size; a single transaction may be larger.
+    package static let changesLimit = 1024 * 1024
+
+    /// `,"environment":"w/p/e","environmentId":"…"`, the same in every message.
+    private let scope: [UInt8]
+
+    package init(environment: String, id: String) {
+        var scope: [UInt8] = []
+        scope.append(#","environment":"#)
+        JSONText.append(quoted: environment, to: &scope)
+        scope.append(#","environmentId":"#)
+        JSONText.append(quoted: id, to: &scope)
+        self.scope = scope
+    }
+
+    /// `entries` are those that the group may see, sorted by name.
+    package func snapshot(_ cursor: Cursor, entries: [SnapshotEntry], open: SecretOpener) throws -> [UInt8] {
+        var out: [UInt8] = []
+        out.append(#"{"type":"snapshot""#)
+        out.append(contentsOf: scope)
+        Self.append(cursor, to: &out)
+        out.append(#","entries":["#)
+        for (index, entry) in entries.enumerated() {
+            out.append(index == 0 ? #"{"name":"# : #",{"name":"#)
+            JSONText.append(quoted: entry.name, to: &out)
+            out.append(#","value":"#)
+            JSONText.append(quoted: try Self.plain(entry.value, entry.name, entry.version, open), to: &out)
+            Self.append(isSecret: entry.kind == .secret, version: entry.version, revision: entry.revision, to: &out)
+            out.append(0x7D)
+        }
+        out.append("]}")
+        return Self.framed(out)
+    }
+
+    /// One frame; `changes` are visible ones in rising order, and may be none.
+    package func changes(
+        from previous: Int64,
+        to cursor: Cursor,
+        _ changes: some Sequence<Change>,
+        open: SecretOpener
+    ) throws -> [UInt8] {
+        var out: [UInt8] = []
+        out.append(#"{"type":"changes""#)
+        out.append(contentsOf: scope)
+        out.append(#","previousRevision":"#)
+        out.append(decimal: previous)
+        Self.append(cursor, to: &out)
+        out.append(#","changes":["#)
+        var isFirst = true
+        for change in changes {
+            if !isFirst { out.append(0x2C) }
+            isFirst = false
+            switch change.op {
+            case .set: out.append(#"{"op":"set","name":"#)
+            case .delete: out.append(#"{"op":"delete","name":"#)
+            }
+            JSONText.append(quoted: change.name, to: &out)
+            if let value = change.value {
+                out.append(#","value":"#)
+                JSONText.append(quoted: try Self.plain(value, change.name, change.version, open), to: &out)
+            }
+            Self.append(isSecret: change.kind == .secret, version: change.version, revision: change.revision, to: &out)
+            out.append(#","at":"#)
+            JSONText.append(quoted: change.at.description, to: &out)
+            out.append(#","by":"#)
+            JSONText.append(quoted: change.by, to: &out)
+            out.append(0x7D)
+        }
+        out.append("]}")
+        return Self.framed(out)
+    }
+
+    private static func plain(_ value: StoredValue, _ name: String, _ version: Int64, _ open: SecretOpener) throws -> String {
+        switch value {
+        case .plain(let text): text
+        case .sealed(let text): try open(name, version, text)
+        }
+    }
+
+    private static func append(_ cursor: Cursor, to out: inout [UInt8]) {
+        out.append(#","revision":"#)
+        out.append(decimal: cursor.revision)
+        out.append(#","cursor":""#)
+        out.append(cursor.description)
+        out.append(0x22)
+    }
+
+    private static func append(isSecret: Bool, version: Int64, revision: Int64, to out: inout [UInt8]) {
+        out.append(isSecret ? #","isSecret":true,"version":"# : #","isSecret":false,"version":"#)
+        out.append(decimal: version)
+        out.append(#","revision":"#)
+        out.append(decimal: revision)
+    }
+
+    private static func framed(_ payload: [UInt8]) -> [UInt8] {
+        var frame: [UInt8] = []
+        WebSocketFrame.append(.text, payload, to: &frame)
+        return frame
+    }
+}

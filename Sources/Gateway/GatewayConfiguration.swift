@@ -1,0 +1,53 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+package import Reactor
+
+/// How a gateway listens, what it allows, and how long it waits.
+package struct GatewayConfiguration: Sendable {
+    package var listen: Endpoint
+    /// The instance's name, in `ready` and `/health`.
+    package var name: String
+    package var version = "0.0.0"
+    package var origins = OriginRule.sameHost
+    /// WebSocket connections that are let in; the composition root gives the descriptor limit less 256.
+    package var maximumConnections = 10_000
+    package var heartbeat: Duration = .seconds(20)
+    /// A peer that sends nothing, not even a pong, for this long is gone.
+    package var silenceLimit: Duration = .seconds(45)
+    /// A socket that takes nothing for this long is given up.
+    package var stallLimit: Duration = .seconds(60)
+    package var headDeadline: Duration = .seconds(10)
+    package var authenticationDeadline: Duration = .seconds(10)
+    /// How long the peer's close frame is waited for.
+    package var closeDeadline: Duration = .seconds(5)
+    package var maximumMessage = 64 * 1024
+    /// How often heads are compared with PostgreSQL while Redis works.
+    package var sweepInterval: Duration = .seconds(5)
+    /// And while it is away.
+    package var sweepIntervalWithoutRedis: Duration = .milliseconds(500)
+    package var feedLinger: Duration = .seconds(30)
+    /// Reads that may wait for PostgreSQL; more are `unavailable` at once.
+    package var waitingReads = 8_192
+    /// Sockets closed a second in a drain, at least.
+    package var drainRate = 500
+    /// A drain closes faster than `drainRate` where that many would take longer than this.
+    package var drainTime: Duration = .seconds(25)
+
+    package init(listen: Endpoint, name: String) {
+        self.listen = listen
+        self.name = name
+    }
+}
+
+/// What the composition root adds to a gateway.
+package struct GatewayHooks: Sendable {
+    /// The body of `/metrics`.
+    package var metricsBody: @Sendable () -> String = { "" }
+    /// A real PING; nil: the subscription's own state is told.
+    package var pingRedis: (@Sendable () async throws -> Void)?
+    /// Called when the drain begins: the registry's state, for instance.
+    package var drainBegan: @Sendable () -> Void = {}
+
+    package init() {}
+}

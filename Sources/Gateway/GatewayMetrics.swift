@@ -1,0 +1,53 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+package import Metrics
+
+/// Everything the gateway counts; one for the process, made after the metrics system is bootstrapped.
+package struct GatewayMetrics: Sendable {
+    /// WebSocket connections that are open.
+    private let openConnections: Gauge
+    /// Subscriptions of those connections.
+    private let openWatchers: Gauge
+    /// Changes handed to sockets.
+    private let deliveries: Counter
+    /// Holes that were read back from PostgreSQL.
+    private let gaps: Counter
+    /// Sockets that got the newest state in place of every change.
+    private let conflations: Counter
+    /// Commit to socket: one observation a group and slice of a sweep.
+    private let deliveryTime: Timer
+    private let closes: [UInt16: Counter]
+    private let otherCloses: Counter
+
+    package init(factory: any MetricsFactory = MetricsSystem.factory) {
+        openConnections = Gauge(label: "gateway_connections", factory: factory)
+        openWatchers = Gauge(label: "gateway_watchers", factory: factory)
+        deliveries = Counter(label: "gateway_deliveries_total", factory: factory)
+        gaps = Counter(label: "gateway_gaps_total", factory: factory)
+        conflations = Counter(label: "gateway_conflated_total", factory: factory)
+        deliveryTime = Timer(label: "gateway_delivery_seconds", dimensions: [], factory: factory)
+        // A closed set: a client may send any code, and each label would live for ever.
+        let codes: [UInt16] = [1000, 1001, 1002, 1003, 1006, 1007, 1009, 1011, 1012, 1013, 4400, 4401, 4403, 4404, 4408, 4429]
+        func counter(_ code: String) -> Counter {
+            Counter(label: "gateway_closes_total", dimensions: [("code", code)], factory: factory)
+        }
+        closes = Dictionary(uniqueKeysWithValues: codes.map { ($0, counter("\($0)")) })
+        otherCloses = counter("other")
+    }
+
+    func connections(_ count: Int) { openConnections.record(count) }
+    func watchers(_ count: Int) { openWatchers.record(count) }
+    func delivered(_ changes: Int) { deliveries.increment(by: changes) }
+    func gapsRead(_ count: Int) { gaps.increment(by: count) }
+    func conflated() { conflations.increment() }
+
+    func closed(_ code: UInt16) {
+        (closes[code] ?? otherCloses).increment()
+    }
+
+    func delivery(milliseconds: Int64) {
+        // Clocks of two machines may differ by more than the way took.
+        deliveryTime.recordMilliseconds(max(0, milliseconds))
+    }
+}

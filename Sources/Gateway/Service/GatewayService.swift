@@ -1,0 +1,200 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+package import Logging
+package import Notifier
+package import Reactor
+import Store
+import Synchronization
+
+/// How the gateway hears of changes.
+package struct Doorbell: Sendable {
+    let configuration: NotifierConfiguration
+    let authenticator: MessageAuthenticator
+    let metrics: NotifierMetrics
+
+    package init(_ configuration: NotifierConfiguration, authenticator: MessageAuthenticator, metrics: NotifierMetrics) {
+        self.configuration = configuration
+        self.authenticator = authenticator
+        self.metrics = metrics
+    }
+}
+
+/// The gateway: start it with `run`, empty it with `drain`, end it by cancelling `run`.
+///
+/// The promise of the address is guarded by its mutex; everything else is immutable or confined to a loop.
+package final class GatewayService: Sendable {
+    private enum Listening {
+        case waiting([CheckedContinuation<SocketAddress, any Error>])
+        case open(SocketAddress)
+        case failed(any Error)
+    }
+
+    private let configuration: GatewayConfiguration
+    private let hooks: GatewayHooks
+    private let source: any ConfigurationSource
+    private let doorbell: Doorbell?
+    private let loops: LoopGroup
+    private let logger: Logger
+    private let metrics: GatewayMetrics
+    private let status: GatewayStatus
+    private let queue: SourceQueue
+    private let sockets: SocketLoops
+    private let listeningState = Mutex(Listening.waiting([]))
+
+    /// Without a doorbell the gateway lives from its sweeps alone.
+    package init(
+        _ configuration: GatewayConfiguration,
+        source: any ConfigurationSource,
+        doorbell: Doorbell?,
+        hooks: GatewayHooks = GatewayHooks(),
+        loops: LoopGroup,
+        metrics: GatewayMetrics = GatewayMetrics(),
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.hooks = hooks
+        self.source = source
+        self.doorbell = doorbell
+        self.loops = loops
+        self.logger = logger
+        self.metrics = metrics
+        status = GatewayStatus(metrics: metrics, limit: configuration.maximumConnections)
+        queue = SourceQueue(limit: configuration.waitingReads)
+        sockets = SocketLoops(count: loops.loops.count)
+    }
+
+    /// Open WebSocket connections.
+    package var connections: Int { status.connectionCount }
+    /// Would `/readyz` answer 200?
+    package var isReady: Bool { !status.isDraining && source.isAvailable }
+
+    /// Serves until cancelled. The loops must outlive this call.
+    ///
+    /// - Throws: `ReactorError` where the address cannot be listened on.
+    package func run() async throws {
+        do {
+            let room = try await start()
+            await queue.run()
+            try await stop(room)
+        } catch {
+            settle(.failed(error))
+            throw error
+        }
+        settle(.failed(CancellationError()))
+    }
+
+    private func start() async throws -> LoopBound<FeedRoom> {
+        let listenSockets = try ListenSocket.open(configuration.listen, count: loops.loops.count)
+        let feedLoop = loops.loops[0]
+        let (configuration, source, queue, status, sockets, metrics, logger) =
+            (configuration, source, queue, status, sockets, metrics, logger)
+        let room = try await feedLoop.run {
+            LoopBound(
+                FeedRoom(
+                    loop: feedLoop,
+                    configuration: configuration,
+                    source: source,
+                    queue: queue,
+                    status: status,
+                    sockets: sockets,
+                    metrics: metrics,
+                    logger: logger
+                ),
+                loop: feedLoop
+            )
+        }
+        let desk = try await feedLoop.run { FeedDesk(loop: feedLoop, tokens: room.value.tokens, feeds: room.value.feeds) }
+        let health = HealthReporter(configuration: configuration, hooks: hooks, status: status, source: source, queue: queue)
+        for loop in loops.loops {
+            let bound = try await loop.run {
+                LoopBound(
+                    SocketLoop(
+                        loop: loop,
+                        configuration: configuration,
+                        desk: desk,
+                        status: status,
+                        health: health,
+                        metrics: metrics,
+                        logger: logger
+                    ),
+                    loop: loop
+                )
+            }
+            sockets.add(bound)
+        }
+        if let doorbell { try await feedLoop.run { room.value.subscribe(doorbell, logger: logger) } }
+        // Accepting comes last: whoever gets in finds everything there. A Unix socket has one listener.
+        for (socket, bound) in zip(listenSockets, sockets.all) {
+            try await bound.loop.run { try bound.value.start(socket) }
+        }
+        for bound in sockets.all.dropFirst(listenSockets.count) { try await bound.loop.run { bound.value.start() } }
+        settle(.open(listenSockets[0].address))
+        logger.info(
+            "The gateway listens",
+            metadata: ["address": "\(listenSockets[0].address)", "loops": "\(loops.loops.count)"]
+        )
+        return room
+    }
+
+    private func stop(_ room: LoopBound<FeedRoom>) async throws {
+        try await room.loop.run { room.value.stop() }
+        for bound in sockets.all { try await bound.loop.run { bound.value.stop() } }
+        // Closed connections report in the turn after; then nothing of this service is left on the loops.
+        for bound in sockets.all { try await bound.loop.run {} }
+    }
+
+    // MARK: Address
+
+    /// The bound address, as soon as there is one.
+    package func listening() async throws -> SocketAddress {
+        try await withCheckedThrowingContinuation { continuation in
+            let result: Result<SocketAddress, any Error>? = listeningState.withLock { state in
+                switch state {
+                case .waiting(let others):
+                    state = .waiting(others + [continuation])
+                    return nil
+                case .open(let address): return .success(address)
+                case .failed(let error): return .failure(error)
+                }
+            }
+            if let result { continuation.resume(with: result) }
+        }
+    }
+
+    private func settle(_ outcome: Listening) {
+        let waiting = listeningState.withLock { state -> [CheckedContinuation<SocketAddress, any Error>] in
+            defer { state = outcome }
+            if case .waiting(let continuations) = state { return continuations }
+            return []
+        }
+        for continuation in waiting {
+            switch outcome {
+            case .open(let address): continuation.resume(returning: address)
+            case .failed(let error): continuation.resume(throwing: error)
+            case .waiting: preconditionFailure("an address is never waited for again")
+            }
+        }
+    }
+
+    // MARK: Drain
+
+    /// Lets nobody in any more, closes every socket at the pace of the drain, and returns when none is left. Health endpoints go on answering.
+    package func drain() async {
+        guard status.beginDrain() else { return }
+        hooks.drainBegan()
+        logger.notice("The gateway is being drained", metadata: ["connections": "\(status.connectionCount)"])
+        let all = sockets.all
+        let rate = max(1, configuration.drainRate / max(1, all.count))
+        await withDiscardingTaskGroup { group in
+            for bound in all {
+                group.addTask {
+                    await withCheckedContinuation { continuation in
+                        bound.loop.post { bound.value.drain(rate: rate) { continuation.resume() } }
+                    }
+                }
+            }
+        }
+        logger.notice("The gateway is drained")
+    }
+}

@@ -1,0 +1,54 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Store
+import Synchronization
+
+/// What every loop must know of the whole gateway, and the health endpoints tell. Atomics only: any thread reads and writes.
+final class GatewayStatus: Sendable {
+    private let connections = Atomic<Int>(0)
+    private let watchers = Atomic<Int>(0)
+    private let draining = Atomic<Bool>(false)
+    private let redis = Atomic<Bool>(false)
+    private let metrics: GatewayMetrics
+    private let limit: Int
+
+    init(metrics: GatewayMetrics, limit: Int) {
+        self.metrics = metrics
+        self.limit = limit
+    }
+
+    var connectionCount: Int { connections.load(ordering: .relaxed) }
+
+    /// False at the limit: the caller sends the client away.
+    func openConnection() -> Bool {
+        let before = connections.wrappingAdd(1, ordering: .relaxed).oldValue
+        guard before < limit else {
+            connections.wrappingSubtract(1, ordering: .relaxed)
+            return false
+        }
+        metrics.connections(before + 1)
+        return true
+    }
+
+    func connectionClosed() {
+        metrics.connections(connections.wrappingSubtract(1, ordering: .relaxed).newValue)
+    }
+
+    func watchersChanged(by difference: Int) {
+        metrics.watchers(watchers.wrappingAdd(difference, ordering: .relaxed).newValue)
+    }
+
+    var isDraining: Bool { draining.load(ordering: .relaxed) }
+
+    /// True for the first caller.
+    func beginDrain() -> Bool {
+        !draining.exchange(true, ordering: .relaxed)
+    }
+
+    var isRedisConnected: Bool { redis.load(ordering: .relaxed) }
+
+    func redisChanged(isConnected: Bool) {
+        redis.store(isConnected, ordering: .relaxed)
+    }
+}

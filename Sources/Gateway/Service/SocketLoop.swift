@@ -1,0 +1,230 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+// The gateway as a whole: a listener, a hub and a table of sockets on every loop, the feeds on the first one.
+// Flows through: accepted connections to handshakes to watches; deliveries from the feed loop to the hubs; the drain to every socket.
+// Owner: `GatewayService.run` makes and ends everything here; a `SocketLoop` is confined to its loop.
+// Must hold: what has a deadline is found by the loop's beat, never by a timer of its own; a drain loses no revision and closes at its pace.
+
+import Glibc
+import Logging
+import Reactor
+import Store
+
+/// Somebody with a deadline: a head, a token, a close handshake.
+protocol Overdue: AnyObject {
+    func becameOverdue()
+}
+
+/// Everything of one loop. Confined to it.
+final class SocketLoop {
+    let loop: Loop
+    let index: Int
+    let configuration: GatewayConfiguration
+    let desk: FeedDesk
+    let status: GatewayStatus
+    let health: HealthReporter
+    let metrics: GatewayMetrics
+    let logger: Logger
+    let hub: Hub
+    private(set) var sockets = SocketTable()
+    private var listener: Listener?
+    private var deadlines: [ObjectIdentifier: (holder: any Overdue, at: UInt64)] = [:]
+    private var beatTimer: LoopTimer?
+    private var drainTimer: LoopTimer?
+    private var beats = 0
+    private var nextExpiry: Int64?
+    private var lastConnection: UInt32 = 0
+    private var drained: (() -> Void)?
+
+    init(
+        loop: Loop,
+        configuration: GatewayConfiguration,
+        desk: FeedDesk,
+        status: GatewayStatus,
+        health: HealthReporter,
+        metrics: GatewayMetrics,
+        logger: Logger
+    ) {
+        self.loop = loop
+        index = loop.index
+        self.configuration = configuration
+        self.desk = desk
+        self.status = status
+        self.health = health
+        self.metrics = metrics
+        self.logger = logger
+        hub = Hub(
+            metrics: metrics,
+            clock: { [unowned loop] in loop.milliseconds },
+            wallClock: Self.wallClock,
+            requestTurn: { [unowned loop] in loop.requestTurn() }
+        )
+    }
+
+    /// Milliseconds since 1970.
+    static func wallClock() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+
+    var now: UInt64 { loop.milliseconds }
+    /// For what is kept per socket.
+    var seconds: UInt32 { UInt32(truncatingIfNeeded: loop.milliseconds / 1000) }
+
+    // MARK: Life
+
+    /// Accepts on the socket.
+    func start(_ socket: ListenSocket) throws(ReactorError) {
+        start()
+        listener = try Listener(
+            socket,
+            on: loop,
+            failed: { [logger] error in logger.error("A connection cannot be accepted", metadata: ["error": "\(error)"]) },
+            accepted: { [weak self] connection in self?.accepted(connection) }
+        )
+    }
+
+    /// Begins to sweep and to beat.
+    func start() {
+        let hub = hub
+        loop.addTurnTask { hub.sweep() }
+        // A whole round of the buckets is one heartbeat interval.
+        let interval = configuration.heartbeat / SocketTable.bucketCount
+        beatTimer = loop.every(interval < .milliseconds(1) ? .milliseconds(1) : interval) { [weak self] in self?.beat() }
+    }
+
+    /// The end of the service: whatever is still open goes without ceremony.
+    func stop() {
+        listener?.close()
+        listener = nil
+        beatTimer?.cancel()
+        drainTimer?.cancel()
+        for connection in sockets.all { connection.abandon() }
+        let left = deadlines.values.map(\.holder)
+        deadlines = [:]
+        for holder in left { holder.becameOverdue() }
+        hub.flushCounts()
+    }
+
+    private func accepted(_ connection: Connection) {
+        let handshake = HandshakeConnection(connection, on: self)
+        setDeadline(configuration.headDeadline, for: handshake)
+        connection.start(handshake)
+    }
+
+    // MARK: Sockets
+
+    func connectionName() -> String {
+        lastConnection &+= 1
+        let digits = String(UInt64(index) << 32 | UInt64(lastConnection), radix: 16)
+        return "c-\(String(repeating: "0", count: max(0, 8 - digits.utf8.count)))\(digits)"
+    }
+
+    func add(_ connection: WatchConnection) -> SocketTable.Place {
+        sockets.add(connection)
+    }
+
+    func remove(_ connection: WatchConnection) {
+        sockets.remove(at: connection.place)
+        status.connectionClosed()
+        if sockets.count == 0 { finishDrain() }
+    }
+
+    /// A token with an end is in use here.
+    func noteExpiry(_ moment: Int64) {
+        nextExpiry = min(nextExpiry ?? moment, moment)
+    }
+
+    // MARK: Deadlines
+
+    /// A drain has its own end to keep.
+    var closeDeadline: Duration {
+        status.isDraining ? min(configuration.closeDeadline, .seconds(3)) : configuration.closeDeadline
+    }
+
+    func setDeadline(_ delay: Duration, for holder: any Overdue) {
+        deadlines[ObjectIdentifier(holder)] = (holder, now + delay.wholeMilliseconds)
+    }
+
+    func clearDeadline(for holder: any Overdue) {
+        deadlines[ObjectIdentifier(holder)] = nil
+    }
+
+    // MARK: Beat
+
+    private func beat() {
+        beats += 1
+        for connection in sockets.bucket(beats) { connection.heartbeat() }
+        // Four times a round each socket is looked at for silence and stalls.
+        for quarter in 0..<4 {
+            for connection in sockets.bucket(beats + quarter * SocketTable.bucketCount / 4) { connection.check() }
+        }
+        let overdue = deadlines.values.filter { $0.at <= now }
+        for entry in overdue {
+            deadlines[ObjectIdentifier(entry.holder)] = nil
+            entry.holder.becameOverdue()
+        }
+        if let expiry = nextExpiry, expiry <= Self.wallClock() { expireTokens() }
+        hub.flushCounts()
+    }
+
+    private func expireTokens() {
+        let moment = Self.wallClock()
+        nextExpiry = nil
+        for connection in sockets.all {
+            guard let expiry = connection.expiry else { continue }
+            if expiry <= moment { connection.tokenEnded(.expired) } else { noteExpiry(expiry) }
+        }
+    }
+
+    // MARK: From the feed loop
+
+    func deliver(_ delivery: HubDelivery) {
+        hub.publish(delivery.publications)
+        for (group, reason) in delivery.ended { hub.end(group, reason) }
+    }
+
+    func tokenNoticed(_ notice: TokenDirectory.Notice) {
+        for connection in sockets.all {
+            switch notice {
+            case .ended(let id, let end):
+                if connection.principal?.token.id == id { connection.tokenEnded(end) }
+            case .changed(let principal):
+                if connection.principal?.token.id == principal.token.id { connection.grantsChanged(principal) }
+            }
+        }
+    }
+
+    // MARK: Drain
+
+    /// Closes this loop's sockets at its share of the pace; `done` when none is left.
+    func drain(rate: Int, _ done: @escaping () -> Void) {
+        drained = done
+        guard sockets.count > 0 else {
+            finishDrain()
+            return
+        }
+        let perSecond = max(rate, sockets.count * 1000 / Int(max(1, configuration.drainTime.wholeMilliseconds)) + 1)
+        let began = now
+        var closed = 0
+        drainTimer = loop.every(.milliseconds(20)) { [weak self] in
+            guard let self else { return }
+            let due = Int(now - began) * perSecond / 1000 - closed
+            guard due > 0 else { return }
+            for connection in sockets.some(due, where: { !$0.isClosing }) {
+                closed += 1
+                connection.sendAway(reconnectAfter: Int.random(in: 0...1000))
+            }
+        }
+    }
+
+    private func finishDrain() {
+        guard let drained else { return }
+        self.drained = nil
+        drainTimer?.cancel()
+        drainTimer = nil
+        drained()
+    }
+}

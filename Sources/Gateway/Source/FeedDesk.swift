@@ -1,0 +1,82 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Reactor
+import Store
+
+/// The feed loop's side of every connection: where the other loops post their questions and leave.
+struct FeedDesk: Sendable {
+    enum Admission: Sendable {
+        case admitted(Principal)
+        case unauthorized
+        case refused(AttachRefusal, EnvironmentPath)
+        case unavailable
+    }
+
+    let loop: Loop
+    private let tokens: LoopBound<TokenDirectory>
+    private let feeds: LoopBound<FeedDirectory>
+
+    /// Made on the feed loop.
+    init(loop: Loop, tokens: TokenDirectory, feeds: FeedDirectory) {
+        self.loop = loop
+        self.tokens = LoopBound(tokens, loop: loop)
+        self.feeds = LoopBound(feeds, loop: loop)
+    }
+
+    /// Is the token good, and may it read each of the environments? `answer` is called on the feed loop; an admitted token counts as used.
+    func admit(_ token: String, to environments: [EnvironmentPath], _ answer: @escaping @Sendable (Admission) -> Void) {
+        loop.post {
+            tokens.value.authenticate(token) { result in
+                switch result {
+                case .accepted(let principal): look(principal, environments[...], answer)
+                case .refused: answer(.unauthorized)
+                case .unavailable: answer(.unavailable)
+                }
+            }
+        }
+    }
+
+    private func look(
+        _ principal: Principal,
+        _ environments: ArraySlice<EnvironmentPath>,
+        _ answer: @escaping @Sendable (Admission) -> Void
+    ) {
+        guard let path = environments.first else {
+            answer(tokens.value.used(principal) ? .admitted(principal) : .unauthorized)
+            return
+        }
+        // What the token may not know of is not even looked up.
+        if let refusal = principal.refusal(for: path) {
+            answer(.refused(refusal, path))
+            return
+        }
+        feeds.value.look(path) { refusal in
+            if let refusal {
+                answer(.refused(refusal, path))
+            } else {
+                look(principal, environments.dropFirst(), answer)
+            }
+        }
+    }
+
+    func released(_ principal: Principal) {
+        let id = principal.token.id
+        loop.post { tokens.value.released(id) }
+    }
+
+    func attach(_ request: AttachRequest) {
+        loop.post { feeds.value.attach(request) }
+    }
+
+    func left(_ group: GroupID, on index: Int) {
+        loop.post { feeds.value.left(group, on: index) }
+    }
+}
+
+extension Principal {
+    func refusal(for path: EnvironmentPath) -> AttachRefusal? {
+        guard let access = token.access(to: path) else { return .notFound }
+        return access.canReadSomething ? nil : .forbidden
+    }
+}

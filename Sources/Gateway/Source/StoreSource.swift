@@ -1,0 +1,55 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+package import Foundation
+package import Store
+
+/// The gateway's questions, answered by the store.
+package struct StoreSource: ConfigurationSource {
+    private let store: ConfigurationStore
+
+    package init(_ store: ConfigurationStore) {
+        self.store = store
+    }
+
+    package var isAvailable: Bool { store.isAvailable }
+
+    package func ping() async throws(StoreError) {
+        try await store.ping()
+    }
+
+    package func load(_ path: EnvironmentPath) async throws(StoreError) -> LoadedEnvironment {
+        let environment = try await store.environment(path)
+        let key = try await store.projectKey(environmentID: environment.id)
+        let snapshot = try await store.snapshot(environmentID: environment.id)
+        // The log is read after the snapshot: what was committed in between is in it and not lost.
+        let since = max(0, snapshot.revision - Int64(FeedContent.historyLimit))
+        let page = try await store.changes(environmentID: environment.id, since: since, limit: 2 * FeedContent.historyLimit)
+        var content = FeedContent(head: snapshot.cursor, entries: snapshot.entries)
+        if !page.tooOld { content.remember(page.changes) }
+        let id = environment.id
+        return LoadedEnvironment(id: id, content: content, later: page.tooOld ? [] : page.changes) { name, version, sealed in
+            try key.open(sealed, environmentID: id, name: name, version: version)
+        }
+    }
+
+    package func changes(_ id: UUID, since revision: Int64, limit: Int) async throws(StoreError) -> ChangesPage {
+        try await store.changes(environmentID: id, since: revision, limit: limit)
+    }
+
+    package func changes(since probes: [HeadProbe], limit: Int) async throws(StoreError) -> [ChangesPage] {
+        try await store.changes(since: probes, limit: limit)
+    }
+
+    package func heads(_ probes: [HeadProbe]) async throws(StoreError) -> [Head] {
+        try await store.heads(probes)
+    }
+
+    package func authenticate(_ text: String) async throws(StoreError) -> TokenRecord? {
+        try await store.authenticate(text)
+    }
+
+    package func token(_ id: String) async throws(StoreError) -> TokenRecord? {
+        try await store.token(id)
+    }
+}
