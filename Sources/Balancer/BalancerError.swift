@@ -1,0 +1,30 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+package import Reactor
+
+/// Why the balancer can't start or can't take a change; what goes wrong with a single request is an answer, not an error.
+package struct BalancerError: Error, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        case poolFlagInvalid = "pool_flag_invalid"
+        case configurationInvalid = "configuration_invalid"
+        case stickyKeysInvalid = "sticky_keys_invalid"
+        case addressRangeInvalid = "address_range_invalid"
+        case unknownPool = "unknown_pool"
+        case listenFailed = "listen_failed"
+        case stopped = "stopped"
+    }
+
+    package let code: Code
+    /// What was refused and what is allowed.
+    package let message: String
+    package let underlying: ReactorError?
+
+    init(_ code: Code, _ message: String, underlying: ReactorError? = nil) {
+        self.code = code
+        self.message = message
+        self.underlying = underlying
+    }
+
+    package var description: String { "\(code.rawValue): \(message)" }
+}

@@ -1,0 +1,217 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+package import Logging
+package import Reactor
+import Synchronization
+
+/// The balancer as the composition root runs it. Its state is guarded by its mutex; everything else lives on the loops.
+package final class BalancerService: Sendable {
+    /// Where it listens, once it does; ports that were 0 are real ones here.
+    package struct Addresses: Sendable, Equatable {
+        package let listeners: [SocketAddress]
+        package let admin: SocketAddress?
+    }
+
+    private struct State {
+        var running: Running?
+        var isStopping = false
+        var listening = Listening.waiting([])
+    }
+
+    private enum Listening {
+        case waiting([CheckedContinuation<Addresses, any Error>])
+        case done(Result<Addresses, any Error>)
+    }
+
+    /// What exists between the start and the end of `run`.
+    private struct Running: Sendable {
+        let directory: LoopBound<PoolDirectory>
+        let parts: [LoopBound<BalancerLoop>]
+    }
+
+    private let configuration: BalancerConfiguration
+    private let routes: RouteTable
+    private let loops: LoopGroup
+    private let logger: Logger
+    private let metricsPage: @Sendable () -> String
+    private let state = Mutex(State())
+
+    /// `metricsPage` is what `GET /metrics` of the admin listener answers. The first of the loops also runs the health checks.
+    package init(
+        configuration: BalancerConfiguration,
+        loops: LoopGroup,
+        logger: Logger,
+        metricsPage: @escaping @Sendable () -> String
+    ) throws(BalancerError) {
+        try configuration.validate()
+        self.configuration = configuration
+        routes = RouteTable(try configuration.effectiveRoutes(), pools: configuration.pools.map(\.name))
+        self.loops = loops
+        self.logger = logger
+        self.metricsPage = metricsPage
+    }
+
+    /// The addresses, as soon as connections are accepted.
+    package func listening() async throws -> Addresses {
+        try await withCheckedThrowingContinuation { continuation in
+            let result = state.withLock { state -> Result<Addresses, any Error>? in
+                switch state.listening {
+                case .waiting(let others):
+                    state.listening = .waiting(others + [continuation])
+                    return nil
+                case .done(let result):
+                    return result
+                }
+            }
+            if let result { continuation.resume(with: result) }
+        }
+    }
+
+    /// Listens and serves until the task is cancelled; then everything that is open is closed at once. `drain` first for a gentle end.
+    package func run() async throws {
+        do {
+            let (running, addresses) = try await start()
+            settleListening(.success(addresses))
+            await untilCancelled()
+            await stop(running)
+        } catch {
+            settleListening(.failure(error))
+            throw error
+        }
+    }
+
+    /// Accepts nothing more, lets exchanges end, closes tunnels at their pace. Returns when all are gone, at the latest after `limits.drain`.
+    package func drain() async {
+        guard let running = state.withLock({ $0.running }) else { return }
+        logger.log(.notice, "balancer drains", [.state: "draining"])
+        await withDiscardingTaskGroup { group in
+            for part in running.parts {
+                group.addTask { await Self.drain(part, loops: running.parts.count) }
+            }
+        }
+        logger.log(.notice, "balancer has drained", [.state: "drained"])
+    }
+
+    /// Replaces a pool's servers. Those whose name and address stay keep their health, connections and counts; tunnels and exchanges of
+    /// the others go on until they end.
+    package func update(pool: String, servers: [ServerConfiguration]) throws(BalancerError) {
+        guard let index = configuration.pools.firstIndex(where: { $0.name == pool }) else {
+            throw BalancerError(.unknownPool, "there is no pool '\(pool)'")
+        }
+        try PoolConfiguration.validate(servers, pool: pool)
+        guard let running = state.withLock({ $0.running }) else {
+            throw BalancerError(.stopped, "the balancer isn't running; wait for `listening`")
+        }
+        let directory = running.directory
+        directory.loop.post { directory.value.update(pool: index, servers: servers) }
+    }
+
+    // MARK: Start
+
+    private struct Sockets: Sendable {
+        /// Of each listener, one for each loop; a Unix socket has one.
+        let listeners: [[ListenSocket]]
+        let admin: ListenSocket?
+    }
+
+    private func openSockets() throws(BalancerError) -> Sockets {
+        do throws(ReactorError) {
+            var listeners: [[ListenSocket]] = []
+            for endpoint in configuration.listeners { listeners.append(try ListenSocket.open(endpoint, count: loops.loops.count)) }
+            let admin = try configuration.admin.map { endpoint throws(ReactorError) in try ListenSocket.open(endpoint) }
+            return Sockets(listeners: listeners, admin: admin?.first)
+        } catch {
+            throw BalancerError(.listenFailed, error.message, underlying: error)
+        }
+    }
+
+    /// The sockets are the loops' when this returns: each closes its own as soon as it accepts no more.
+    private func start() async throws -> (Running, Addresses) {
+        let sockets = try openSockets()
+        let control = loops.loops[0]
+        let keys = configuration.stickyKeys ?? randomKeys()
+        let relay = SnapshotRelay()
+        let pools = configuration.pools
+        let logger = logger
+        let (directory, snapshots) = try await control.run {
+            let directory = PoolDirectory(pools, keys: keys, loop: control, logger: logger) { relay.publish($1, pool: $0) }
+            return (LoopBound(directory, loop: control), directory.snapshots)
+        }
+        let settings = settings { pool, server in
+            directory.loop.post { directory.value.connectFailed(pool: pool, server: server) }
+        }
+        var parts: [LoopBound<BalancerLoop>] = []
+        for loop in loops.loops {
+            parts.append(try await loop.run { LoopBound(BalancerLoop(settings, snapshots: snapshots, loop: loop), loop: loop) })
+        }
+        relay.connect(parts)
+        for (index, part) in parts.enumerated() {
+            let own = sockets.listeners.compactMap { index < $0.count ? $0[index] : nil }
+            let admin = index == 0 ? sockets.admin : nil
+            try await part.loop.run {
+                for socket in own { try part.value.listen(on: socket, role: .traffic) }
+                if let admin { try part.value.listen(on: admin, role: .admin) }
+            }
+        }
+        try await control.run { directory.value.start() }
+        let running = Running(directory: directory, parts: parts)
+        state.withLock { $0.running = running }
+        return (running, Addresses(listeners: sockets.listeners.compactMap(\.first?.address), admin: sockets.admin?.address))
+    }
+
+    private func randomKeys() -> StickyKeyRing {
+        if configuration.pools.contains(where: { $0.sticky != nil }) {
+            logger.log(.warning, "no sticky keys: a random one is used, and cookies end with this process", [:])
+        }
+        return .random()
+    }
+
+    private func settings(connectFailed: @escaping @Sendable (Int, PooledServer) -> Void) -> LoopSettings {
+        LoopSettings(
+            limits: configuration.limits,
+            routes: routes,
+            trustedProxies: configuration.trustedProxies,
+            stickyCookies: configuration.pools.compactMap { $0.sticky?.cookie },
+            accessLog: configuration.accessLog == .off ? nil : AccessLog(logger),
+            metrics: BalancerMetrics(),
+            admission: UpgradeAdmission(perSecond: configuration.limits.upgradesPerSecond),
+            logger: logger,
+            metricsPage: metricsPage,
+            connectFailed: connectFailed
+        )
+    }
+
+    // MARK: End
+
+    private func untilCancelled() async {
+        // The stream ends with the task; nothing is ever sent through it.
+        let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
+        await withTaskCancellationHandler {
+            for await _ in stream {}
+        } onCancel: {
+            continuation.finish()
+        }
+    }
+
+    private static func drain(_ part: LoopBound<BalancerLoop>, loops: Int) async {
+        await withCheckedContinuation { continuation in
+            part.loop.post { part.value.drain(done: { continuation.resume() }, loops: loops) }
+        }
+    }
+
+    private func stop(_ running: Running) async {
+        state.withLock { $0.running = nil }
+        for part in running.parts { try? await part.loop.run { part.value.close() } }
+        try? await running.directory.loop.run { running.directory.value.stop() }
+    }
+
+    private func settleListening(_ result: Result<Addresses, any Error>) {
+        let waiting = state.withLock { state -> [CheckedContinuation<Addresses, any Error>] in
+            guard case .waiting(let waiting) = state.listening else { return [] }
+            state.listening = .done(result)
+            return waiting
+        }
+        for continuation in waiting { continuation.resume(with: result) }
+    }
+}

@@ -1,0 +1,90 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Wire
+
+/// An answer of the balancer's own to a request it can't have served: JSON (RFC 9457) or, for browsers, HTML. Tells no product and no version.
+struct ErrorPage {
+    let status: Int
+    let code: String
+    private let detail: String
+    private var extraFields: [(name: String, value: String)] = []
+
+    init(_ refusal: Refusal) {
+        status = refusal.status
+        code = refusal.rawValue
+        detail = refusal.message
+        switch refusal {
+        case .noServer, .serverUnreachable, .upgradeRate, .draining: extraFields = [("Retry-After", "1")]
+        case .methodNotAllowed: extraFields = [("Allow", "GET, HEAD")]
+        case .requestTimeout, .expectationFailed, .notFound, .noRoute, .serverFailed, .badResponse, .responseTimeout: break
+        }
+    }
+
+    init(_ fault: HTTPFault) {
+        status = fault.status
+        code = fault.code
+        detail = fault.message
+        if fault == .unsupportedWebSocketVersion {
+            extraFields = [("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")]
+        }
+    }
+
+    func bytes(asHTML: Bool, keepAlive: Bool, omitBody: Bool) -> [UInt8] {
+        HTTPResponseBytes.simple(
+            status: status,
+            contentType: asHTML ? "text/html; charset=utf-8" : "application/problem+json",
+            body: asHTML ? html : json,
+            extraFields: extraFields + [("Cache-Control", "no-store")],
+            keepAlive: keepAlive,
+            omitBody: omitBody
+        )
+    }
+
+    private var title: String {
+        var text: [UInt8] = []
+        text.append(ReasonPhrase.text(status))
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    private var json: [UInt8] {
+        var out: [UInt8] = []
+        out.append(#"{"type":"about:blank","title":"#)
+        JSONText.append(quoted: title, to: &out)
+        out.append(#","status":"#)
+        out.append(decimal: status)
+        out.append(#","detail":"#)
+        JSONText.append(quoted: detail, to: &out)
+        out.append(#","code":"#)
+        JSONText.append(quoted: code, to: &out)
+        out.append("}\n")
+        return out
+    }
+
+    /// Fixed texts only: nothing of the request is repeated, so nothing has to be escaped.
+    private var html: [UInt8] {
+        let page = """
+            <!doctype html>
+            <html lang="en">
+            <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>\(status) \(title)</title></head>
+            <body><h1>\(status) \(title)</h1><p>\(detail)</p></body>
+            </html>
+
+            """
+        return Array(page.utf8)
+    }
+
+    /// Browsers ask for `text/html`; programs that accept anything get JSON, and so does who names both.
+    static func prefersHTML(_ fields: HTTPFields, in bytes: Span<UInt8>) -> Bool {
+        var html = false
+        var json = false
+        fields.forEachElement(of: .accept, in: bytes) { element in
+            var end = element.lowerBound
+            while end < element.upperBound, bytes[end] != 0x3B, bytes[end] != 0x20 { end += 1 }
+            let type = element.lowerBound..<end
+            html = html || bytes.equalsIgnoringCase(type, "text/html")
+            json = json || bytes.equalsIgnoringCase(type, "application/json") || bytes.equalsIgnoringCase(type, "application/problem+json")
+        }
+        return html && !json
+    }
+}

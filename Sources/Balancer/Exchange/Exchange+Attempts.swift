@@ -1,0 +1,97 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Metrics
+import Reactor
+
+/// Getting the request to a server, and to another one where that fails.
+extension Exchange {
+    func attempt(at place: PoolView.Place, onNewConnection: Bool) {
+        self.place = place
+        tried.append(place.server)
+        place.server.exchangeBegan()
+        if !onNewConnection, let idle = takeIdle(of: place) {
+            upstream = idle
+            sendOpening()
+            return
+        }
+        // The connect has its own time.
+        client.clearDeadline()
+        balanceClient()
+        connector = Connector.connect(to: place.server.endpoint, on: host.loop, timeout: host.limits.connect) { result in
+            self.connected(result, to: place)
+        }
+    }
+
+    private func takeIdle(of place: PoolView.Place) -> UpstreamConnection? {
+        while let idle = place.idle.take() {
+            if idle.reuse(by: self) { return idle }
+        }
+        return nil
+    }
+
+    private func connected(_ result: Result<Connection, ReactorError>, to place: PoolView.Place) {
+        connector = nil
+        switch result {
+        case .success(let connection):
+            upstream = UpstreamConnection(connection, place: place, host: host, user: self)
+            sendOpening()
+        case .failure(let error):
+            if error.isServersFault { host.settings.connectFailed(poolIndex, place.server) }
+            perform(attempts.connectFailed())
+        }
+    }
+
+    private func sendOpening() {
+        guard let upstream else { return }
+        switch upstream.connection.write(opening) {
+        case .sent, .pending:
+            attempts.openingSent()
+            client.setDeadline(in: machine.isRequestComplete ? host.times.response : host.times.clientIdle)
+            balanceClient()
+        case .refused, .closed:
+            // Nothing of it has left.
+            attemptDied()
+        }
+    }
+
+    /// The connection is gone before the response's first byte.
+    func attemptDied() {
+        let isReused = upstream?.isReused ?? false
+        partialResponse = nil
+        perform(attempts.connectionDied(isReused: isReused))
+    }
+
+    func perform(_ action: AttemptStateMachine.Action) {
+        switch action {
+        case .refuse(let refusal):
+            refuse(refusal)
+        case .tryAnotherServer(let otherwise):
+            if !retry(at: pool?.next(avoiding: tried), onNewConnection: false) { refuse(otherwise) }
+        case .tryNewConnection(let otherwise):
+            let isStillUp = pool?.snapshot.members.contains { $0.server === place?.server && $0.standing == .up } ?? false
+            if !retry(at: isStillUp ? place : pool?.next(avoiding: tried), onNewConnection: true) { refuse(otherwise) }
+        case .tryAnotherServerOrPassOn, .passOn:
+            preconditionFailure("only an upgrade's answer is passed on")
+        }
+    }
+
+    /// False, and nothing is changed, where there is nowhere to go or too much is being retried already.
+    func retry(at next: PoolView.Place?, onNewConnection: Bool) -> Bool {
+        guard let next, let pool, pool.budget.takeRetry(at: host.loop.milliseconds) else { return false }
+        host.settings.metrics.retries.increment()
+        attemptEnded()
+        attempt(at: next, onNewConnection: onNewConnection)
+        return true
+    }
+}
+
+extension ReactorError {
+    /// Our own lack of descriptors, ports or rights says nothing about the server.
+    fileprivate var isServersFault: Bool {
+        switch code {
+        case .connectRefused, .connectTimedOut, .connectionReset, .nameNotFound, .other: true
+        case .addressInUse, .addressInvalid, .permissionDenied, .tooManyFiles: false
+        }
+    }
+}

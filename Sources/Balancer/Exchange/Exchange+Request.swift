@@ -1,0 +1,92 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Reactor
+import Wire
+
+/// The client's side: the request's body, and what happens to the client meanwhile.
+extension Exchange {
+    func clientReceived(_ bytes: Span<UInt8>) {
+        // The next request, or a tunnel's bytes before there is a tunnel: they wait.
+        guard !isUpgrade, !machine.isRequestComplete else {
+            client.stash(bytes)
+            return
+        }
+        var consumed = bytes.count
+        do throws(HTTPFault) {
+            if case .complete(let used) = try requestBody.advance(bytes) { consumed = used }
+        } catch {
+            bodyBroken(error)
+            return
+        }
+        if let upstream {
+            attempts.bodyMovedOn()
+            // If it is gone, `upstreamEnded` follows and decides.
+            upstream.connection.write(bytes.extracting(..<consumed))
+        } else {
+            // Reading is paused while there is no connection; this had been read before.
+            opening.append(bytes.extracting(..<consumed))
+        }
+        if requestBody.isComplete {
+            machine.requestCompleted()
+            if machine.isAwaitingResponse { client.setDeadline(in: host.times.response) }
+            if consumed < bytes.count { client.stash(bytes.extracting(consumed...)) }
+        } else {
+            client.setDeadline(in: host.times.clientIdle)
+        }
+        balanceClient()
+    }
+
+    /// Reads the client as fast as the server takes it.
+    func balanceClient() {
+        if isUpgrade || machine.isRequestComplete {
+            // Only to notice that it hangs up; what it sends goes to the backlog, which pauses.
+            if !client.hasBacklog { client.connection.resumeReading() }
+            return
+        }
+        if let upstream, upstream.connection.pendingBytes == 0 {
+            client.connection.resumeReading()
+        } else {
+            client.connection.pauseReading()
+        }
+    }
+
+    private func bodyBroken(_ fault: HTTPFault) {
+        machine.clientWillNotGoOn()
+        if machine.isAwaitingResponse {
+            refuse(fault)
+        } else {
+            host.settings.metrics.countRejected(fault.code)
+            perform(machine.clientFailed(), cause: .refused)
+        }
+    }
+
+    func clientReachedEnd() {
+        machine.clientWillNotGoOn()
+        // A request that is whole is still answered: half-closing is legal. Half a request and an unanswered upgrade are worth nothing.
+        if isUpgrade || !machine.isRequestComplete { perform(machine.clientFailed(), cause: .clientGone) }
+    }
+
+    func clientDrained() {
+        upstream?.connection.resumeReading()
+        if !machine.isAwaitingResponse { client.setDeadline(in: host.times.response) }
+    }
+
+    func clientGone() {
+        perform(machine.clientFailed(), cause: .clientGone)
+    }
+
+    /// Whose turn was it?
+    func deadlinePassed() {
+        let serverTakesBytes = upstream?.connection.pendingBytes == 0
+        if machine.isAwaitingResponse {
+            let isClientSlow = !machine.isRequestComplete && serverTakesBytes
+            if isClientSlow { machine.clientWillNotGoOn() }
+            refuse(isClientSlow ? .requestTimeout : .responseTimeout)
+        } else if client.connection.pendingBytes > 0 {
+            perform(machine.clientFailed(), cause: .clientTimeout)
+        } else {
+            perform(machine.responseFailed(), cause: .serverTimeout)
+        }
+    }
+}

@@ -1,0 +1,239 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Reactor
+import Wire
+
+/// The server's side: heads, body, end.
+extension Exchange {
+    func upstream(_ upstream: UpstreamConnection, received bytes: Span<UInt8>) {
+        if machine.isAwaitingResponse {
+            readHeads(bytes)
+        } else {
+            forwardBody(bytes, behind: nil)
+        }
+    }
+
+    func upstreamDrained(_ upstream: UpstreamConnection) {
+        balanceClient()
+    }
+
+    func upstreamEnded(_ upstream: UpstreamConnection, isClean: Bool) {
+        var endsBody = false
+        if case .untilClose = responseBody { endsBody = isClean }
+        if partialResponse != nil, machine.isAwaitingResponse {
+            badResponse()
+        } else {
+            perform(machine.serverEnded(completesBody: endsBody), cause: endsBody ? .done : .serverFailed)
+        }
+    }
+
+    // MARK: Heads
+
+    /// Interim heads are passed on one by one; the final one takes the rest of the bytes along.
+    private func readHeads(_ bytes: Span<UInt8>) {
+        do throws(HTTPFault) {
+            if let partial = partialResponse {
+                guard case .complete(let length) = try partial.parse(bytes) else { return }
+                partialResponse = nil
+                let buffer = partial.bytes
+                if take(partial.parser.head, buffer.span, rest: buffer.span.extracting(length...)) {
+                    try readHeads(in: buffer.span.extracting(length...))
+                }
+            } else {
+                try readHeads(in: bytes)
+            }
+        } catch {
+            badResponse()
+        }
+    }
+
+    private func readHeads(in bytes: Span<UInt8>) throws(HTTPFault) {
+        var offset = 0
+        while offset < bytes.count {
+            let rest = bytes.extracting(offset...)
+            let result: HeadResult
+            do throws(HTTPFault) {
+                result = try host.responseParser.parse(rest)
+            } catch {
+                host.responseParser.reset()
+                throw error
+            }
+            guard case .complete(let length) = result else {
+                partialResponse = PartialResponse(rest, parser: host.responseParser)
+                host.responseParser = ResponseHeadParser(limits: host.limits.head)
+                return
+            }
+            offset += length
+            guard take(host.responseParser.head, rest, rest: bytes.extracting(offset...)) else { return }
+        }
+    }
+
+    /// True for an interim head: another one follows.
+    private func take(_ head: ResponseHead, _ bytes: Span<UInt8>, rest: Span<UInt8>) -> Bool {
+        guard let layout, let place else { return false }
+        switch head.status {
+        case 101:
+            guard isUpgrade, let key = layout.key, WebSocketHandshake.isAccepted(head, in: bytes, key: opening.span.extracting(key)) else {
+                badResponse()
+                return false
+            }
+            becomeTunnel(head, bytes, rest: rest, layout, place)
+            return false
+        case 100..<200:
+            // HTTP/1.0 knows no interim answers.
+            if layout.version == .http11 { write(rewritten(head, bytes, layout, place, cookie: nil, .none)) }
+            return true
+        case 503 where isUpgrade:
+            if attempts.upgradeRefused() == .tryAnotherServerOrPassOn, retry(at: pool?.next(avoiding: tried), onNewConnection: false) {
+                return false
+            }
+        default:
+            break
+        }
+        respond(head, bytes, rest: rest, layout, place)
+        return false
+    }
+
+    private func respond(_ head: ResponseHead, _ bytes: Span<UInt8>, rest: Span<UInt8>, _ layout: RequestLayout, _ place: PoolView.Place) {
+        let framing = head.framing(for: layout.method)
+        status = head.status
+        responseBody = BodyParser(framing)
+        removesChunks = framing == .chunked && layout.version == .http10
+        // Bytes behind a refused upgrade may be meant for a tunnel: they must never be read as a request.
+        if host.isDraining || isUpgrade { machine.clientWillNotGoOn() }
+        machine.responseBegan(
+            status: head.status,
+            serverPersists: head.isPersistent(for: layout.method),
+            endsWithConnection: framing == .untilClose || removesChunks,
+            expectedContinue: expectsContinue
+        )
+        isUpgrade = false
+        let connection: ResponseRewriter.ConnectionField =
+            machine.willKeepAlive ? (layout.version == .http10 ? .keepAlive : .none) : .close
+        let bytes = rewritten(head, bytes, layout, place, cookie: cookie(of: place), connection)
+        opening = []
+        forwardBody(rest, behind: bytes)
+    }
+
+    private func cookie(of place: PoolView.Place) -> (name: String, value: String)? {
+        guard let pool, let name = pool.snapshot.sticky?.cookie else { return nil }
+        let kept = pin?.server === place.server ? pin?.token : nil
+        return pool.cookie(for: place.server, kept: kept, at: Self.wallSeconds()).map { (name, $0) }
+    }
+
+    private func rewritten(
+        _ head: ResponseHead,
+        _ bytes: Span<UInt8>,
+        _ layout: RequestLayout,
+        _ place: PoolView.Place,
+        cookie: (name: String, value: String)?,
+        _ connection: ResponseRewriter.ConnectionField
+    ) -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(head.length + 256)
+        let opening = opening
+        ResponseRewriter.append(
+            head,
+            bytes,
+            request: opening.span,
+            .init(
+                layout: layout,
+                authority: place.server.authority,
+                cookie: cookie,
+                connection: connection,
+                removesChunks: removesChunks
+            ),
+            into: &out
+        )
+        return out
+    }
+
+    private func badResponse() {
+        partialResponse = nil
+        refuse(.badResponse)
+    }
+
+    // MARK: Body
+
+    /// `head` leaves in one write with the body's first bytes.
+    private func forwardBody(_ bytes: Span<UInt8>, behind head: [UInt8]?) {
+        var consumed = bytes.count
+        do throws(HTTPFault) {
+            if removesChunks {
+                var content = head ?? []
+                if case .complete(let used) = try responseBody.parse(bytes, content: { content.append(bytes, $0) }) { consumed = used }
+                write(content)
+            } else {
+                if responseBody.isComplete {
+                    consumed = 0
+                } else if case .complete(let used) = try responseBody.advance(bytes) {
+                    consumed = used
+                }
+                if var head {
+                    head.append(bytes.extracting(..<consumed))
+                    write(head)
+                } else {
+                    write(bytes.extracting(..<consumed))
+                }
+            }
+        } catch {
+            perform(machine.responseFailed(), cause: .serverFailed)
+            return
+        }
+        guard responseBody.isComplete else { return }
+        // Bytes behind the response's end are nobody's: that connection is not used again.
+        if consumed < bytes.count { machine.serverWillNotGoOn() }
+        perform(machine.responseCompleted(), cause: .done)
+    }
+
+    private func write(_ bytes: [UInt8]) {
+        write(bytes.span)
+    }
+
+    /// Writes to the client, and reads on as fast as it takes it.
+    private func write(_ bytes: Span<UInt8>) {
+        guard !bytes.isEmpty else { return }
+        sentBytes += UInt64(bytes.count)
+        switch client.connection.write(bytes) {
+        case .sent:
+            client.setDeadline(in: host.times.response)
+        case .pending:
+            upstream?.connection.pauseReading()
+            client.setDeadline(in: host.times.clientIdle)
+        case .refused:
+            // Reading was paused long before that much could wait.
+            client.connection.close()
+        case .closed:
+            // `clientGone` follows.
+            break
+        }
+    }
+
+    // MARK: Upgrade
+
+    private func becomeTunnel(
+        _ head: ResponseHead,
+        _ bytes: Span<UInt8>,
+        rest: Span<UInt8>,
+        _ layout: RequestLayout,
+        _ place: PoolView.Place
+    ) {
+        guard let upstream else { return }
+        status = 101
+        var answer = rewritten(head, bytes, layout, place, cookie: cookie(of: place), .upgrade)
+        answer.append(rest)
+        record(101, cause: .done, counts: place.counts)
+        client.connection.write(answer)
+        let early = client.takeBacklog()
+        if !early.isEmpty { upstream.connection.write(early) }
+        guard client.connection.isOpen, upstream.connection.isOpen else {
+            perform(machine.clientFailed(), cause: .clientGone)
+            return
+        }
+        self.upstream = nil
+        _ = Tunnel(client: client.connection, server: upstream, host: host)
+        attemptEnded()
+        client.handOver()
+    }
+}

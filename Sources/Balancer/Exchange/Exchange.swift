@@ -1,0 +1,249 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+// Exchanges: one request and its response, streamed.
+// Flows through: a parsed head -> route, pin, server (`begin`) -> an upstream connection (`+Attempts`) -> request body (`+Request`) and
+//   response (`+Response`) as they come -> `finish`, or a tunnel.
+// Owner: its client, on the client's loop; it has its upstream connection until it gives it back.
+// Must hold: no body is ever held as a whole; whoever can't take bytes pauses the other side; the response's head leaves once.
+
+import Glibc
+import Metrics
+import Reactor
+import Wire
+
+/// One request and its response. Confined to its loop.
+final class Exchange: UpstreamUser {
+    unowned let client: ClientConnection
+    let host: BalancerLoop
+    var machine: ExchangeStateMachine
+    var attempts: AttemptStateMachine
+    var requestBody: BodyParser
+    var responseBody = BodyParser.none
+    /// The rewritten head with the body bytes that came along: what an attempt begins with. Kept until the response's head is there.
+    var opening: [UInt8] = []
+    var layout: RequestLayout?
+    var upstream: UpstreamConnection?
+    var connector: Connector?
+    /// Where the current attempt goes.
+    var place: PoolView.Place?
+    var tried: [PooledServer] = []
+    var pool: PoolView?
+    var partialResponse: PartialResponse?
+    /// The client's valid cookie and the server it names.
+    var pin: (server: PooledServer, token: StickyToken)?
+    var poolIndex = 0
+    var status = 0
+    var sentBytes: UInt64 = 0
+    var isUpgrade = false
+    var removesChunks = false
+    let expectsContinue: Bool
+    private let prefersHTML: Bool
+    private let omitsBody: Bool
+    private var logged: LoggedRequest?
+    private let began: UInt64
+    private var isRecorded = false
+
+    init(_ client: ClientConnection, _ head: RequestHead, in bytes: Span<UInt8>, hasEnded: Bool) {
+        self.client = client
+        host = client.host
+        requestBody = BodyParser(head.framing)
+        machine = ExchangeStateMachine(
+            clientPersists: head.isPersistent && !hasEnded && !client.host.isDraining,
+            requestComplete: false
+        )
+        attempts = AttemptStateMachine(isReplayable: Self.isReplayable(head))
+        expectsContinue = head.expectsContinue
+        prefersHTML = head.fields.contains(.accept) && ErrorPage.prefersHTML(head.fields, in: bytes)
+        omitsBody = head.method == .head
+        began = Self.nanoseconds()
+    }
+
+    /// May it reach a server twice? A conditional write may not: its first run can make the second one's condition fail.
+    private static func isReplayable(_ head: RequestHead) -> Bool {
+        guard head.method.isIdempotent else { return false }
+        if head.method.isSafe || head.fields.contains(.idempotencyKey) { return true }
+        return !head.fields.contains(.ifMatch) && !head.fields.contains(.ifNoneMatch)
+    }
+
+    /// Starts the request, or refuses it. Returns how many bytes of `rest`, which stand behind the head, are its body's.
+    func begin(_ head: RequestHead, _ bytes: Span<UInt8>, rest: Span<UInt8>) -> Int {
+        let name = RequestName(using: &host.names)
+        if host.settings.accessLog != nil {
+            logged = LoggedRequest(head, in: bytes, client: client.forwarding.clientAddress(head.fields, bytes), id: name.text)
+        }
+        var consumed = rest.count
+        do throws(HTTPFault) {
+            if requestBody.isComplete {
+                consumed = 0
+            } else if case .complete(let used) = try requestBody.advance(rest) {
+                consumed = used
+            }
+            if requestBody.isComplete { machine.requestCompleted() }
+            try prepare(head, bytes, name)
+        } catch {
+            refuse(error)
+            return consumed
+        }
+        guard let pool else { return consumed }
+        opening.append(rest.extracting(..<consumed))
+        guard let place = pinnedPlace(head, bytes) ?? pool.next(avoiding: []) else {
+            refuse(.noServer)
+            return consumed
+        }
+        attempt(at: place, onNewConnection: false)
+        return consumed
+    }
+
+    /// Everything that can be refused before a server is chosen; without a pool the request has been refused.
+    private func prepare(_ head: RequestHead, _ bytes: Span<UInt8>, _ name: RequestName) throws(HTTPFault) {
+        if head.fields.contains(.expect), !head.expectsContinue { return refuse(.expectationFailed) }
+        // HTTP/1.0 may leave it out, but our request to the server may not.
+        guard let hostRange = head.fields.first(.host) else { throw .missingHost }
+        if WebSocketHandshake.isRequested(by: head, in: bytes) {
+            _ = try WebSocketHandshake.check(head, in: bytes)
+            if host.isDraining { return refuse(.draining) }
+            guard host.settings.admission.admit(at: host.loop.milliseconds) else { return refuse(.upgradeRate) }
+            isUpgrade = true
+        }
+        guard let index = host.settings.routes.pool(path: head.path, host: hostRange, in: bytes) else { return refuse(.noRoute) }
+        let pool = host.pools[index]
+        poolIndex = index
+        self.pool = pool
+        pool.budget.requestStarted()
+        opening.reserveCapacity(head.length + 512)
+        layout = RequestRewriter.append(
+            head,
+            bytes,
+            host: hostRange,
+            .init(forwarding: client.forwarding, name: name, cookies: host.settings.stickyCookies, isUpgrade: isUpgrade),
+            into: &opening
+        )
+    }
+
+    private func pinnedPlace(_ head: RequestHead, _ bytes: Span<UInt8>) -> PoolView.Place? {
+        guard let pool, let sticky = pool.snapshot.sticky,
+            let text = Cookies.first(sticky.cookie, of: head.fields, in: bytes)
+        else { return nil }
+        switch sticky.pin(bytes.extracting(text), at: Self.wallSeconds()) {
+        case .pinned(let member, let token):
+            switch pool.place(pinned: member) {
+            case .success(let place):
+                pin = (place.server, token)
+                return place
+            case .failure(let reason):
+                host.settings.metrics.countRefusedPin(reason)
+            }
+        case .refused(let reason):
+            host.settings.metrics.countRefusedPin(reason)
+        }
+        return nil
+    }
+
+    // MARK: End
+
+    /// Answers in a server's place.
+    func refuse(_ refusal: Refusal) {
+        let cause: TerminationCause =
+            switch refusal {
+            case .serverFailed, .badResponse, .serverUnreachable: .serverFailed
+            case .responseTimeout: .serverTimeout
+            case .requestTimeout: .clientTimeout
+            case .expectationFailed, .notFound, .methodNotAllowed, .noRoute, .noServer, .upgradeRate, .draining: .refused
+            }
+        refuse(ErrorPage(refusal), cause: cause)
+    }
+
+    /// The request broke the rules: nothing behind the fault can be trusted, so the connection ends.
+    func refuse(_ fault: HTTPFault) {
+        machine.clientWillNotGoOn()
+        refuse(ErrorPage(fault), cause: .refused)
+    }
+
+    private func refuse(_ page: ErrorPage, cause: TerminationCause) {
+        // Bytes behind an upgrade may be meant for a tunnel: they must never be read as a request.
+        if isUpgrade { machine.clientWillNotGoOn() }
+        host.settings.metrics.countRejected(page.code)
+        // Counted before the bytes leave: who sees the answer sees the count.
+        record(page.status, cause: cause, counts: place?.counts ?? pool?.ownCounts)
+        let keepAlive = machine.willKeepAlive && machine.isRequestComplete
+        client.connection.write(page.bytes(asHTML: prefersHTML, keepAlive: keepAlive, omitBody: omitsBody))
+        perform(machine.answeredLocally(), cause: cause)
+    }
+
+    func clientWillNotGoOn() {
+        machine.clientWillNotGoOn()
+    }
+
+    func perform(_ action: ExchangeStateMachine.Action, cause: TerminationCause) {
+        switch action {
+        case .none:
+            break
+        case .attemptEnded:
+            attemptDied()
+        case .finish(let clientFate, let serverFate):
+            finish(clientFate, serverFate, cause: cause)
+        }
+    }
+
+    private func finish(
+        _ clientFate: ExchangeStateMachine.ClientFate,
+        _ serverFate: ExchangeStateMachine.ServerFate,
+        cause: TerminationCause
+    ) {
+        // Where no final head was sent there is a status all the same: the client left (499, as nginx writes it).
+        record(status == 0 ? 499 : status, cause: cause, counts: place?.counts ?? pool?.ownCounts)
+        connector?.cancel()
+        connector = nil
+        if let upstream, serverFate == .reuse, upstream.connection.pendingBytes == 0 {
+            self.upstream = nil
+            upstream.rest()
+        }
+        attemptEnded()
+        client.exchangeEnded(clientFate)
+    }
+
+    /// The upstream connection, if there is still one, has no use any more.
+    func attemptEnded() {
+        upstream?.close()
+        upstream = nil
+        place?.server.exchangeEnded()
+        place = nil
+    }
+
+    /// Metrics and log; only the first call counts.
+    func record(_ status: Int, cause: TerminationCause, counts: StatusCounts?) {
+        guard !isRecorded else { return }
+        isRecorded = true
+        let elapsed = Self.nanoseconds() - began
+        counts?.count(status)
+        if counts != nil { host.settings.metrics.requestDuration.recordNanoseconds(Int64(elapsed)) }
+        guard let logged, let log = host.settings.accessLog else { return }
+        log.write(
+            logged,
+            .init(
+                pool: pool?.snapshot.name ?? "-",
+                server: place?.server.name ?? "-",
+                status: status,
+                bytes: sentBytes,
+                milliseconds: Double(elapsed / 1000) / 1000,
+                cause: cause
+            )
+        )
+    }
+
+    private static func nanoseconds() -> UInt64 {
+        clock_gettime_nsec(CLOCK_MONOTONIC)
+    }
+
+    /// Seconds since 1970, for cookies.
+    static func wallSeconds() -> UInt32 {
+        UInt32(truncatingIfNeeded: clock_gettime_nsec(CLOCK_REALTIME) / 1_000_000_000)
+    }
+
+    private static func clock_gettime_nsec(_ clock: clockid_t) -> UInt64 {
+        var time = timespec()
+        clock_gettime(clock, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}

@@ -1,0 +1,167 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+// Listeners: clients come in, one loop each for life.
+// Flows through: accepted sockets -> `ClientConnection` (heads, keep-alive) -> an `Exchange` for each request.
+// Owner: a `BalancerLoop` owns everything on its loop; loops share only immutable values, atomics and the admission bucket.
+// Must hold: a head is parsed once, in the loop's receive buffer where it came whole; an idle client owns no buffer; whatever has a
+//   deadline is in the sweep.
+
+import Logging
+import Reactor
+import Wire
+
+/// What all loops are given alike.
+struct LoopSettings: Sendable {
+    let limits: BalancerLimits
+    let routes: RouteTable
+    let trustedProxies: [AddressRange]
+    /// Of all pools.
+    let stickyCookies: [String]
+    let accessLog: AccessLog?
+    let metrics: BalancerMetrics
+    let admission: UpgradeAdmission
+    let logger: Logger
+    let metricsPage: @Sendable () -> String
+    /// A connect to a server failed: for the directory, on its own loop.
+    let connectFailed: @Sendable (_ pool: Int, PooledServer) -> Void
+}
+
+/// One loop's part of the balancer. Confined to its loop; lives until `close`.
+final class BalancerLoop {
+    let loop: Loop
+    let settings: LoopSettings
+    let times: DeadlineTimes
+    let sweep = DeadlineSweep()
+    private(set) var pools: [PoolView]
+    private(set) var isDraining = false
+    /// For heads that come whole; others take a parser of their own.
+    var requestParser: RequestHeadParser
+    var responseParser: ResponseHeadParser
+    /// Where heads are put together before they are written; empty between uses.
+    var scratch: [UInt8] = []
+    var names = NameGenerator()
+    private var listeners: [Listener] = []
+    /// Stays until the end: a drain is something to watch.
+    private var adminListener: Listener?
+    private var sweepTimer: LoopTimer?
+    private var pacer: TunnelPacer?
+    private var drainTimer: LoopTimer?
+    private var drained: (() -> Void)?
+    private var openClients = 0
+    private var openTunnels = 0
+    private var isClosed = false
+
+    init(_ settings: LoopSettings, snapshots: [PoolSnapshot], loop: Loop) {
+        loop.assertCurrent()
+        self.loop = loop
+        self.settings = settings
+        times = DeadlineTimes(settings.limits)
+        pools = snapshots.map { PoolView($0, loop: loop, idleLimit: settings.limits.idlePerServer) }
+        requestParser = RequestHeadParser(limits: settings.limits.head)
+        responseParser = ResponseHeadParser(limits: settings.limits.head)
+        sweepTimer = loop.every(.milliseconds(100)) { [weak self] in
+            guard let self else { return }
+            sweep.run(at: self.loop.milliseconds)
+        }
+    }
+
+    var limits: BalancerLimits { settings.limits }
+
+    /// The loop's clock, this many milliseconds on.
+    func deadline(in milliseconds: UInt64) -> UInt64 {
+        loop.milliseconds + milliseconds
+    }
+
+    // MARK: Clients
+
+    /// Accepts on a socket until the drain.
+    func listen(on socket: ListenSocket, role: ClientConnection.Role) throws(ReactorError) {
+        let address = socket.address
+        let failed: (ReactorError) -> Void = { [settings] error in
+            settings.logger.log(.warning, "cannot accept a connection", [.error: error.description])
+        }
+        let listener = try Listener(socket, on: loop, failed: failed) { [weak self] connection in
+            guard let self, !isClosed else {
+                connection.close()
+                return
+            }
+            if role == .traffic { openClients += 1 }
+            ClientConnection(connection, listener: address, role: role, host: self).start()
+        }
+        switch role {
+        case .traffic: listeners.append(listener)
+        case .admin: adminListener = listener
+        }
+    }
+
+    /// A client is gone, or has become a tunnel.
+    func clientLeft(_ role: ClientConnection.Role) {
+        guard role == .traffic else { return }
+        openClients -= 1
+        checkDrained()
+    }
+
+    func tunnelOpened(_ tunnel: Tunnel) {
+        openTunnels += 1
+        // Its upgrade was under way when the drain began.
+        pacer?.add(tunnel)
+    }
+
+    func tunnelClosed() {
+        openTunnels -= 1
+        checkDrained()
+    }
+
+    // MARK: Pools
+
+    func adopt(_ snapshot: PoolSnapshot, pool: Int) {
+        pools[pool].adopt(snapshot)
+    }
+
+    // MARK: End
+
+    /// Takes nobody new, lets exchanges end, closes tunnels evenly; `done` is called once all are gone, at the latest when time is up.
+    func drain(done: @escaping () -> Void, loops: Int) {
+        guard !isDraining, !isClosed else {
+            done()
+            return
+        }
+        isDraining = true
+        drained = done
+        for listener in listeners { listener.close() }
+        listeners = []
+        for client in sweep.all(ClientConnection.self) where client.role == .traffic { client.drain() }
+        let tunnels = sweep.all(Tunnel.self)
+        pacer = TunnelPacer(tunnels, pace: TunnelPace(limits, tunnels: tunnels.count, loops: loops), loop: loop)
+        drainTimer = loop.after(limits.drain) { [weak self] in self?.endDrain() }
+        checkDrained()
+    }
+
+    private func checkDrained() {
+        if isDraining, openClients == 0, openTunnels == 0 { endDrain() }
+    }
+
+    private func endDrain() {
+        drainTimer?.cancel()
+        drainTimer = nil
+        let done = drained
+        drained = nil
+        done?()
+    }
+
+    /// Ends everything now.
+    func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        for listener in listeners { listener.close() }
+        listeners = []
+        adminListener?.close()
+        pacer?.stop()
+        sweepTimer?.cancel()
+        endDrain()
+        for pool in pools { pool.closeIdle() }
+        for tunnel in sweep.all(Tunnel.self) { tunnel.deadlinePassed() }
+        for client in sweep.all(ClientConnection.self) { client.close() }
+    }
+}

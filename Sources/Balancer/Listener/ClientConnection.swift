@@ -1,0 +1,295 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Reactor
+import Wire
+
+/// One client: reads heads, lets one exchange after the other have the connection, answers what the balancer answers itself.
+/// Confined to its loop; the sweep holds it until the connection is gone or has become a tunnel.
+final class ClientConnection: ConnectionHandler, Timed {
+    /// Which listener the client came to.
+    enum Role {
+        case traffic
+        case admin
+    }
+
+    private enum Phase {
+        /// Between requests, or within a head.
+        case head
+        case exchange(Exchange)
+        /// Refused or finished while the client still sends: that is read and dropped, so that no reset overtakes our last words.
+        case lingering(read: Int)
+        case gone
+    }
+
+    let connection: Connection
+    let host: BalancerLoop
+    let listener: SocketAddress
+    let role: Role
+    var sweepSlot = DeadlineSweep.noSlot
+    private var phase = Phase.head
+    private var partial: PartialHead?
+    /// What came behind the running exchange's request: the next ones, or a tunnel's first bytes. Reading pauses while there are any.
+    private var backlog: [UInt8] = []
+    private var hasEnded = false
+    private var isConsuming = false
+    private var knownForwarding: ForwardingFields?
+
+    init(_ connection: Connection, listener: SocketAddress, role: Role, host: BalancerLoop) {
+        self.connection = connection
+        self.listener = listener
+        self.role = role
+        self.host = host
+    }
+
+    func start() {
+        host.sweep.add(self, deadline: host.deadline(in: host.times.clientIdle))
+        connection.start(self)
+    }
+
+    /// Made at the first request: an idle connection pays nothing.
+    var forwarding: ForwardingFields {
+        if let knownForwarding { return knownForwarding }
+        let made = ForwardingFields(peer: connection.remoteAddress, listener: listener, trusted: host.settings.trustedProxies)
+        knownForwarding = made
+        return made
+    }
+
+    func setDeadline(in milliseconds: UInt64) {
+        host.sweep.set(self, deadline: host.deadline(in: milliseconds))
+    }
+
+    /// Somebody else watches the time.
+    func clearDeadline() {
+        host.sweep.set(self, deadline: DeadlineSweep.never)
+    }
+
+    // MARK: Heads
+
+    /// Reads requests out of `bytes` for as long as each is answered at once; keeps the rest.
+    private func consume(_ bytes: Span<UInt8>) {
+        isConsuming = true
+        defer { isConsuming = false }
+        var offset = 0
+        while offset < bytes.count {
+            switch phase {
+            case .head:
+                guard connection.pendingBytes == 0 else {
+                    // It doesn't read its answers: no more requests until it does.
+                    stash(bytes.extracting(offset...))
+                    return
+                }
+                guard let used = readHead(bytes.extracting(offset...)) else { return }
+                offset += used
+            case .exchange:
+                stash(bytes.extracting(offset...))
+                return
+            case .lingering, .gone:
+                return
+            }
+        }
+    }
+
+    /// The bytes of one request that were used, nil when they are all used or of no use any more.
+    private func readHead(_ bytes: Span<UInt8>) -> Int? {
+        do throws(HTTPFault) {
+            if let partial {
+                let before = partial.bytes.count
+                guard case .complete(let length) = try partial.parse(bytes) else { return nil }
+                self.partial = nil
+                let buffer = partial.bytes
+                let whole = buffer.span
+                let rest = whole.extracting(length...)
+                return length + begin(partial.parser.head, whole, rest: rest) - before
+            }
+            guard case .complete(let length) = try host.requestParser.parse(bytes) else {
+                partial = PartialHead(bytes, parser: host.requestParser)
+                host.requestParser = RequestHeadParser(limits: host.limits.head)
+                // Absolute: no later byte moves it.
+                setDeadline(in: host.times.header)
+                return nil
+            }
+            return length + begin(host.requestParser.head, bytes, rest: bytes.extracting(length...))
+        } catch {
+            if partial == nil { host.requestParser.reset() }
+            partial = nil
+            host.settings.metrics.countRejected(error.code)
+            refuse(ErrorPage(error))
+            return nil
+        }
+    }
+
+    /// A whole head. Returns how many bytes of `rest` belong to its body.
+    private func begin(_ head: RequestHead, _ bytes: Span<UInt8>, rest: Span<UInt8>) -> Int {
+        setDeadline(in: host.times.clientIdle)
+        if let page = OwnPage.find(head, in: bytes, role: role, host: host) {
+            // Nobody reads a body here, so its sender is not listened to any longer.
+            let keepsAlive = head.isPersistent && !hasEnded && !host.isDraining && BodyParser(head.framing).isComplete
+            answer(page.bytes(keepAlive: keepsAlive, omitBody: head.method == .head), keepAlive: keepsAlive)
+            return 0
+        }
+        let exchange = Exchange(self, head, in: bytes, hasEnded: hasEnded)
+        phase = .exchange(exchange)
+        return exchange.begin(head, bytes, rest: rest)
+    }
+
+    // MARK: For the exchange
+
+    /// Keeps bytes that come too early.
+    func stash(_ bytes: Span<UInt8>) {
+        backlog.append(bytes)
+        connection.pauseReading()
+    }
+
+    var hasBacklog: Bool { !backlog.isEmpty }
+
+    func takeBacklog() -> [UInt8] {
+        let taken = backlog
+        backlog = []
+        return taken
+    }
+
+    /// The response is out, as far as it will be.
+    func exchangeEnded(_ fate: ExchangeStateMachine.ClientFate) {
+        guard case .exchange = phase else { return }
+        switch fate {
+        case .keepAlive: nextRequest()
+        case .close: finish(lingering: !backlog.isEmpty)
+        case .linger: finish(lingering: true)
+        case .cut: finish(lingering: false)
+        case .reset:
+            phase = .gone
+            connection.abort()
+        }
+    }
+
+    private func nextRequest() {
+        phase = .head
+        setDeadline(in: host.times.clientIdle)
+        // While `consume` is on the stack it goes on by itself; while answers are pending, `connectionDrained` does.
+        guard !isConsuming, connection.pendingBytes == 0 else { return }
+        if !backlog.isEmpty {
+            let waiting = takeBacklog()
+            consume(waiting.span)
+        }
+        if case .head = phase, backlog.isEmpty { connection.resumeReading() }
+    }
+
+    /// The connection has become a tunnel's.
+    func handOver() {
+        phase = .gone
+        leave()
+    }
+
+    // MARK: Answers
+
+    /// An answer of the balancer's own outside of any exchange.
+    private func answer(_ bytes: [UInt8], keepAlive: Bool) {
+        connection.write(bytes)
+        guard !keepAlive else { return }
+        finish(lingering: true)
+    }
+
+    /// A request that is no request.
+    private func refuse(_ page: ErrorPage) {
+        answer(page.bytes(asHTML: false, keepAlive: false, omitBody: false), keepAlive: false)
+    }
+
+    private func finish(lingering: Bool) {
+        backlog = []
+        partial = nil
+        guard lingering, connection.isOpen, !hasEnded else {
+            phase = .gone
+            connection.closeWhenFlushed()
+            setDeadline(in: host.times.clientIdle)
+            return
+        }
+        phase = .lingering(read: 0)
+        connection.shutdownOutput()
+        connection.resumeReading()
+        setDeadline(in: host.times.linger)
+    }
+
+    func drain() {
+        switch phase {
+        case .head:
+            // A request that is on its way already is still answered.
+            if partial == nil { setDeadline(in: host.times.linger) }
+        case .exchange(let exchange):
+            exchange.clientWillNotGoOn()
+        case .lingering, .gone:
+            break
+        }
+    }
+
+    func close() {
+        connection.close()
+    }
+
+    func deadlinePassed() {
+        switch phase {
+        case .head:
+            guard partial != nil else {
+                connection.close()
+                return
+            }
+            host.settings.metrics.countRejected(Refusal.requestTimeout.rawValue)
+            refuse(ErrorPage(.requestTimeout))
+        case .exchange(let exchange):
+            exchange.deadlinePassed()
+        case .lingering, .gone:
+            connection.close()
+        }
+    }
+
+    private func leave() {
+        guard sweepSlot != DeadlineSweep.noSlot else { return }
+        host.sweep.remove(self)
+        host.clientLeft(role)
+    }
+
+    // MARK: ConnectionHandler
+
+    func connection(_ connection: Connection, received bytes: Span<UInt8>) {
+        switch phase {
+        case .head:
+            consume(bytes)
+        case .exchange(let exchange):
+            exchange.clientReceived(bytes)
+        case .lingering(let read):
+            guard read + bytes.count <= host.limits.lingerBytes else {
+                connection.close()
+                return
+            }
+            phase = .lingering(read: read + bytes.count)
+        case .gone:
+            break
+        }
+    }
+
+    func connectionReachedEnd(_ connection: Connection) {
+        hasEnded = true
+        switch phase {
+        case .head: finish(lingering: false)
+        case .exchange(let exchange): exchange.clientReachedEnd()
+        case .lingering, .gone: connection.closeWhenFlushed()
+        }
+    }
+
+    func connectionDrained(_ connection: Connection) {
+        switch phase {
+        case .head: nextRequest()
+        case .exchange(let exchange): exchange.clientDrained()
+        case .lingering, .gone: break
+        }
+    }
+
+    func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+        if case .exchange(let exchange) = phase {
+            phase = .gone
+            exchange.clientGone()
+        }
+        phase = .gone
+        leave()
+    }
+}

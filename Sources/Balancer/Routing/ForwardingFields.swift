@@ -1,0 +1,155 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Reactor
+import Wire
+
+/// What the servers are told of the client: addresses, scheme, and the names of the request. One value per client connection, made at its
+/// first request; the lines that never change for an untrusted peer are written once.
+struct ForwardingFields {
+    /// The peer is one of `trusted_proxies`: what it says is carried on and added to.
+    let isTrusted: Bool
+    private let ranges: [AddressRange]
+    private let address: String
+    private let port: UInt16?
+    private let constant: [UInt8]
+
+    init(peer: SocketAddress?, listener: SocketAddress, trusted ranges: [AddressRange]) {
+        isTrusted = peer.map { peer in ranges.contains { $0.contains(peer) } } ?? false
+        self.ranges = ranges
+        address =
+            switch peer?.unmapped {
+            case .v4?, .v6?: peer?.unmapped.host ?? ""
+            // The peers of a Unix socket have no address that means anything to a server.
+            case .unix?, nil: "unknown"
+            }
+        port = listener.port
+        var lines: [UInt8] = []
+        if !isTrusted {
+            HeadWriter.field(.xForwardedFor, address, into: &lines)
+            HeadWriter.field(.xRealIP, address, into: &lines)
+            HeadWriter.field(.xForwardedProto, "http", into: &lines)
+            if let port { HeadWriter.field(.xForwardedPort, decimal: port, into: &lines) }
+        }
+        constant = lines
+    }
+
+    /// Is this one of the fields that only a trusted peer may send? Some servers read `_` as `-`, so both count.
+    static func isForwarding(_ field: HTTPField, in bytes: Span<UInt8>) -> Bool {
+        switch field.known {
+        case .forwarded?, .xForwardedFor?, .xForwardedProto?, .xForwardedHost?, .xForwardedPort?, .xRealIP?, .xRequestID?, .traceparent?,
+            .tracestate?:
+            return true
+        case .some:
+            return false
+        case nil:
+            let name = field.name
+            return hasPrefix("x-forwarded-", bytes, name) || isName("x-real-ip", bytes, name) || isName("x-request-id", bytes, name)
+        }
+    }
+
+    /// Adds our lines. With a trusted peer `head`'s own ones count.
+    func append(head: RequestHead, bytes: Span<UInt8>, host: Range<Int>, name: RequestName, into out: inout [UInt8]) {
+        guard isTrusted else {
+            out.append(contentsOf: constant)
+            appendHost(bytes, host, into: &out)
+            appendForwarded(nil, bytes, host, into: &out)
+            name.append(requestID: true, trace: true, into: &out)
+            return
+        }
+        let fields = head.fields
+        appendList(.xForwardedFor, fields, bytes, and: address, into: &out)
+        if !Self.keep(.xRealIP, fields, bytes, into: &out) {
+            HeadWriter.field(.xRealIP, clientAddress(fields, bytes), into: &out)
+        }
+        if !Self.keep(.xForwardedProto, fields, bytes, into: &out) { HeadWriter.field(.xForwardedProto, "http", into: &out) }
+        if !Self.keep(.xForwardedPort, fields, bytes, into: &out), let port {
+            HeadWriter.field(.xForwardedPort, decimal: port, into: &out)
+        }
+        if !Self.keep(.xForwardedHost, fields, bytes, into: &out) { appendHost(bytes, host, into: &out) }
+        appendForwarded(fields, bytes, host, into: &out)
+        let hasTrace = Self.keep(.traceparent, fields, bytes, into: &out)
+        if hasTrace { _ = Self.keep(.tracestate, fields, bytes, into: &out) }
+        name.append(requestID: !Self.keep(.xRequestID, fields, bytes, into: &out), trace: !hasTrace, into: &out)
+        for field in fields where field.known == nil && Self.hasPrefix("x-forwarded-", bytes, field.name) {
+            HeadWriter.field(field, in: bytes, into: &out)
+        }
+    }
+
+    /// The scheme the client sees: a trusted peer may have ended TLS.
+    func scheme(_ fields: HTTPFields, _ bytes: Span<UInt8>) -> StaticString {
+        guard isTrusted, let proto = fields.first(.xForwardedProto), bytes.equalsIgnoringCase(proto, "https") else { return "http" }
+        return "https"
+    }
+
+    /// The nearest address that is not one of the trusted proxies.
+    func clientAddress(_ fields: HTTPFields, _ bytes: Span<UInt8>) -> String {
+        guard isTrusted else { return address }
+        var hops: [String] = []
+        fields.forEachElement(of: .xForwardedFor, in: bytes) { hops.append(bytes.string($0)) }
+        for hop in hops.reversed() {
+            guard let parsed = SocketAddress(numeric: hop, port: 0) else { return address }
+            if !ranges.contains(where: { $0.contains(parsed) }) { return hop }
+        }
+        return hops.first ?? address
+    }
+
+    private func appendHost(_ bytes: Span<UInt8>, _ host: Range<Int>, into out: inout [UInt8]) {
+        out.append("X-Forwarded-Host: ")
+        out.append(bytes, host)
+        out.append("\r\n")
+    }
+
+    /// RFC 7239. IPv6 stands in brackets and quotes; the host is quoted for its colon.
+    private func appendForwarded(_ fields: HTTPFields?, _ bytes: Span<UInt8>, _ host: Range<Int>, into out: inout [UInt8]) {
+        out.append("Forwarded: ")
+        for earlier in fields?.all(.forwarded) ?? [] where !earlier.isEmpty {
+            out.append(bytes, earlier)
+            out.append(", ")
+        }
+        out.append(address.contains(":") ? "for=\"[\(address)]\";host=\"" : "for=\(address);host=\"")
+        out.append(bytes, host)
+        out.append("\";proto=http\r\n")
+    }
+
+    private func appendList(
+        _ name: HTTPFieldName,
+        _ fields: HTTPFields,
+        _ bytes: Span<UInt8>,
+        and last: String,
+        into out: inout [UInt8]
+    ) {
+        out.append(name.text)
+        out.append(": ")
+        fields.forEachElement(of: name, in: bytes) { element in
+            out.append(bytes, element)
+            out.append(", ")
+        }
+        out.append(last)
+        out.append("\r\n")
+    }
+
+    /// Copies the first line of this name; false where there is none.
+    private static func keep(_ name: HTTPFieldName, _ fields: HTTPFields, _ bytes: Span<UInt8>, into out: inout [UInt8]) -> Bool {
+        guard fields.contains(name), let field = fields.first(where: { $0.known == name }) else { return false }
+        HeadWriter.field(field, in: bytes, into: &out)
+        return true
+    }
+
+    private static func isName(_ text: StaticString, _ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {
+        name.count == text.utf8CodeUnitCount && hasPrefix(text, bytes, name)
+    }
+
+    private static func hasPrefix(_ text: StaticString, _ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {
+        guard name.count >= text.utf8CodeUnitCount else { return false }
+        return text.withUTF8Buffer { text in
+            for index in text.indices {
+                var byte = bytes[name.lowerBound + index]
+                if byte &- 0x41 < 26 { byte |= 0x20 }
+                if byte == 0x5F { byte = 0x2D }
+                if byte != text[index] { return false }
+            }
+            return true
+        }
+    }
+}

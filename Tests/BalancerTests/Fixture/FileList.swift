@@ -1,0 +1,28 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Reactor
+import TestSupport
+
+enum FileList {
+    static func names(in folder: String) throws -> [String] {
+        guard let stream = opendir(folder) else { throw DeadlinePassed(folder) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            names.append(withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
+        }
+        return names
+    }
+}
+
+extension BalancerFixture {
+    /// Lets the loops have this much time: for what must not happen too early, never for what must happen.
+    func waitAtLeast(milliseconds: Int) async throws {
+        let passed = Events<Bool>()
+        let loop = outer.loops[0]
+        loop.post { loop.after(.milliseconds(milliseconds)) { passed.emit(true) } }
+        _ = try await passed.first()
+    }
+}
