@@ -9,6 +9,7 @@ let package = Package(
     name: "keyvane",
     platforms: [.macOS(.v15)],
     products: [
+        .executable(name: "keyvane", targets: ["Keyvane"]),
         .library(name: "KeyvaneClient", targets: ["KeyvaneClient"]),
     ],
     dependencies: [
@@ -31,6 +32,7 @@ let package = Package(
         .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl"])]),
+
         .target(name: "Reactor", dependencies: ["CUV", "COpenSSL"]),
         .target(name: "Wire", dependencies: ["CHiredis"]),
         .target(
@@ -101,6 +103,23 @@ let package = Package(
                 .product(name: "NIOWebSocket", package: "swift-nio"),
             ]
         ),
+        .executableTarget(
+            name: "Keyvane",
+            dependencies: [
+                "API", "Balancer", "Gateway", "KeyvaneClient", "Notifier", "Reactor", "Store", "Telemetry",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]
+        ),
+
         .target(name: "TestSupport", dependencies: ["Reactor", "Wire"], path: "Tests/TestSupport"),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"]),
         .testTarget(name: "WireTests", dependencies: ["Wire"]),
@@ -162,6 +181,8 @@ let package = Package(
                 .product(name: "NIOWebSocket", package: "swift-nio"),
             ]
         ),
+        .testTarget(name: "KeyvaneTests", dependencies: ["Keyvane"]),
+        .testTarget(name: "ClusterTests", dependencies: ["Keyvane", "KeyvaneClient", "Reactor", "TestSupport", "Wire"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,113 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import Logging
+import Notifier
+import Reactor
+import Store
+
+/// PostgreSQL and Redis as API and gateway use them.
+struct Backends: Sendable {
+    let store: ConfigurationStore
+    let redis: RedisClient
+    let notifier: NotifierConfiguration
+    let authenticator: MessageAuthenticator
+    let notifierMetrics: NotifierMetrics
+    private let kind: InstanceRecord.Role
+
+    init(_ role: Role, kind: InstanceRecord.Role) throws {
+        self.kind = kind
+        let settings = role.settings
+        let keyRing = try KeyRing(parsing: settings.masterKeys())
+        var storeConfiguration = StoreConfiguration(url: try settings.required(.postgres))
+        if let token = settings.text(.rootToken) {
+            guard token.count >= 32 else { throw SettingsError(.rootToken, "has \(token.count) characters; it needs at least 32") }
+            storeConfiguration.rootTokenHash = TokenText.hash(token)
+        }
+        store = try ConfigurationStore(configuration: storeConfiguration, keyRing: keyRing, loops: role.loops, logger: role.logger)
+        var notifier = NotifierConfiguration(endpoint: try RedisEndpoint(parsing: settings.required(.redis)))
+        notifier.channels.changes = try settings.required(.changeChannel)
+        notifier.channels.control = "\(notifier.channels.changes):control"
+        notifier.cluster = try settings.required(.cluster)
+        notifier.clientName = role.name
+        self.notifier = notifier
+        authenticator = MessageAuthenticator(key: keyRing.derivedKey(label: "change-notifier").withUnsafeBytes { Array($0) })
+        notifierMetrics = NotifierMetrics()
+        redis = RedisClient(notifier, on: role.loops.loops[0], metrics: notifierMetrics, logger: role.logger)
+    }
+
+    var components: [Component] {
+        [
+            // Any instance may be the first on a new database. Requests are answered from the start, with 503 until this has run.
+            Component("store") {
+                try await store.migrate()
+                try await store.run()
+            },
+            Component("redis") { await redis.run() },
+        ]
+    }
+
+    /// Returns once PostgreSQL answers, however long that takes.
+    func waitForStore() async throws {
+        while !store.isAvailable { try await Task.sleep(for: .milliseconds(100)) }
+    }
+
+    func registry(_ role: Role, address: String, connections: @escaping @Sendable () -> Int) -> InstanceRegistry {
+        InstanceRegistry(
+            redis,
+            cluster: notifier.cluster,
+            instance: InstanceRecord(role: kind, name: role.name, address: address, state: .starting, version: Composition.version),
+            connections: connections,
+            logger: role.logger
+        )
+    }
+
+    /// Hears the change channel until the task is cancelled.
+    func subscribe(on loop: Loop, logger: Logger, _ received: @escaping @Sendable ([SubscriberEvent]) -> Void) async throws {
+        let subscriber = try await loop.run {
+            let subscriber = ChangeSubscriber(
+                notifier,
+                authenticator: authenticator,
+                on: loop,
+                metrics: notifierMetrics,
+                logger: logger,
+                received: received
+            )
+            subscriber.start()
+            return LoopBound(subscriber, loop: loop)
+        }
+        // Nothing is ever sent on this stream: it ends with the task.
+        let (cancelled, continuation) = AsyncStream.makeStream(of: Void.self)
+        for await _ in cancelled {}
+        withExtendedLifetime(continuation) {}
+        try await loop.run { subscriber.value.stop() }
+    }
+
+    /// Where others reach this instance: as set, or the address that it listens on, or, where that is every address, the local one that
+    /// leads to Redis, which all instances share.
+    func advertised(_ role: Role, _ listen: Endpoint) async throws -> String {
+        if let text = role.settings.text(.advertise) {
+            do {
+                return try Endpoint(parsing: text).description
+            } catch {
+                throw SettingsError(.advertise, error.message)
+            }
+        }
+        guard case .tcp(let host, let port) = listen.kind, host.isEmpty || host == "0.0.0.0" || host == "::" else {
+            return listen.description
+        }
+        let loop = role.loops.loops[0]
+        let endpoint = notifier.endpoint.endpoint
+        let local = await withCheckedContinuation { (continuation: CheckedContinuation<String?, Never>) in
+            loop.post {
+                Connector.connect(to: endpoint, on: loop, timeout: .seconds(2)) { result in
+                    let connection = try? result.get()
+                    continuation.resume(returning: connection?.localAddress?.host)
+                    connection?.close()
+                }
+            }
+        }
+        return Endpoint(host: local ?? "127.0.0.1", port: port).description
+    }
+}

@@ -1,0 +1,187 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+// The one place where the parts meet: which run in which role, in which order they start, and so, reversed, in which order they end.
+// Flows through: settings into the plain configurations of the libraries; one library's values to another, where none may import the other.
+// Owner: `Role.run` runs and drains what is returned here.
+// Must hold: a role leaves the registry's `ready` state before it refuses anybody, and its databases outlive whatever uses them.
+
+import API
+import Balancer
+import Crypto
+import Foundation
+import Gateway
+import Logging
+import Notifier
+import Reactor
+import Store
+import Synchronization
+import Telemetry
+
+enum Composition {
+    static let version = "0.1.0"
+
+    // MARK: API
+
+    static func api(_ role: Role) async throws -> [Component] {
+        let backends = try Backends(role, kind: .api)
+        let listen = try role.settings.endpoint(.listen, fallback: "127.0.0.1:8081")
+        guard case .tcp(let host, let port) = listen.kind else {
+            throw SettingsError(.listen, "an API listens on HOST:PORT, not on \(listen)")
+        }
+        var configuration = APIConfiguration()
+        configuration.host = host.isEmpty ? "0.0.0.0" : host
+        configuration.port = Int(port)
+        configuration.instance = role.name
+        configuration.version = version
+        configuration.drainDelay = try role.settings.duration(.drainDelay)
+        let publisher = ChangePublisher(
+            backends.redis,
+            authenticator: backends.authenticator,
+            metrics: backends.notifierMetrics
+        )
+        let metrics = role.metrics
+        let service = APIService(
+            configuration: configuration,
+            store: backends.store,
+            publisher: publisher,
+            redis: backends.redis,
+            directory: InstanceDirectory(backends.redis, cluster: backends.notifier.cluster),
+            metricsText: { metrics.render() },
+            logger: role.logger
+        )
+        let registry = backends.registry(role, address: try await backends.advertised(role, listen), connections: { 0 })
+        let relay = OutboxRelay(
+            source: StoredOutbox(backends.store),
+            publisher: publisher,
+            metrics: backends.notifierMetrics,
+            logger: role.logger
+        )
+        return backends.components + [
+            Component("registry") { await registry.run() },
+            Component("outbox relay") { await relay.run() },
+            Component("change subscriber") {
+                try await backends.subscribe(on: role.loops.loops[0], logger: role.logger) { service.received($0) }
+            },
+            Component(
+                "api",
+                drain: {
+                    registry.update(state: .draining)
+                    await service.drain(immediately: role.isHurried())
+                }
+            ) {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await service.run() }
+                    _ = try await service.listening()
+                    try await backends.waitForStore()
+                    registry.update(state: .ready)
+                    try await group.waitForAll()
+                }
+            },
+        ]
+    }
+
+    // MARK: Gateway
+
+    static func gateway(_ role: Role) async throws -> [Component] {
+        let backends = try Backends(role, kind: .gateway)
+        let listen = try role.settings.endpoint(.listen, fallback: "127.0.0.1:8091")
+        var configuration = GatewayConfiguration(listen: listen, name: role.name)
+        configuration.version = version
+        // The rest is for the listeners, the databases and the log.
+        configuration.maximumConnections = max(Role.descriptorLimit - 256, 64)
+        // The gateway knows its connections, the registry must know the gateway's drain: the registry comes first and asks later.
+        let connections = ConnectionCount()
+        let registry = backends.registry(
+            role,
+            address: try await backends.advertised(role, listen),
+            connections: { connections.current }
+        )
+        var hooks = GatewayHooks()
+        let metrics = role.metrics
+        hooks.metricsBody = { metrics.renderText() }
+        hooks.pingRedis = { _ = try await backends.redis.send("PING") }
+        hooks.drainBegan = { registry.update(state: .draining) }
+        let service = GatewayService(
+            configuration,
+            source: StoreSource(backends.store),
+            doorbell: Doorbell(backends.notifier, authenticator: backends.authenticator, metrics: backends.notifierMetrics),
+            hooks: hooks,
+            loops: role.loops,
+            logger: role.logger
+        )
+        connections.read = { service.connections }
+        return backends.components + [
+            Component("registry") { await registry.run() },
+            Component("gateway", drain: { await service.drain() }) {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await service.run() }
+                    _ = try await service.listening()
+                    try await backends.waitForStore()
+                    registry.update(state: .ready)
+                    try await group.waitForAll()
+                }
+            },
+        ]
+    }
+
+    // MARK: Balancer
+
+    static func balancer(_ role: Role, pools: [PoolConfiguration]) async throws -> [Component] {
+        var configuration = BalancerConfiguration(
+            listeners: [try role.settings.endpoint(.listen, fallback: "127.0.0.1:8080")],
+            pools: pools
+        )
+        configuration.admin = try role.settings.endpoint(.admin)
+        if let keys = role.settings.text(.stickyKeys) {
+            do {
+                configuration.stickyKeys = try StickyKeyRing(parsing: keys)
+            } catch {
+                throw SettingsError(.stickyKeys, error.message)
+            }
+        }
+        let format = try role.settings.required(.accessLog)
+        guard let accessLog = AccessLogFormat(rawValue: format) else {
+            throw SettingsError(.accessLog, "'\(format)' is none of: \(AccessLogFormat.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        configuration.accessLog = accessLog
+        let metrics = role.metrics
+        let service = try BalancerService(
+            configuration: configuration,
+            loops: role.loops,
+            logger: role.logger,
+            metricsPage: { metrics.renderText() }
+        )
+        return [Component("balancer", drain: { await service.drain() }) { try await service.run() }]
+    }
+
+    // MARK: Without a role
+
+    static func migrate(_ settings: Settings) async throws {
+        try await LoopGroup.withLoops(count: 1, name: "migrate") { loops in
+            let store = try ConfigurationStore(
+                configuration: StoreConfiguration(url: try settings.required(.postgres)),
+                keyRing: try KeyRing(parsing: settings.masterKeys()),
+                loops: loops,
+                logger: Logger(label: "migrate")
+            )
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await store.run() }
+                try await store.migrate()
+                group.cancelAll()
+            }
+        }
+    }
+}
+
+/// Asked by the registry's heartbeat before the gateway that answers exists. Guarded by its mutex.
+private final class ConnectionCount: Sendable {
+    private let reader = Mutex<@Sendable () -> Int>({ 0 })
+
+    var current: Int { reader.withLock { $0 }() }
+
+    var read: @Sendable () -> Int {
+        get { reader.withLock { $0 } }
+        set { reader.withLock { $0 = newValue } }
+    }
+}

@@ -1,0 +1,42 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+
+/// The flags that API and gateway share.
+struct InstanceOptions: ParsableArguments {
+    @Option(help: "Address to listen on: HOST:PORT, :PORT or unix:/PATH.") var listen: String?
+    @Option(help: "The instance's name in logs, frames and the registry.") var name: String?
+    @Option(help: "PostgreSQL URL. Better in KEYVANE_POSTGRES: others on this machine can read a command line.") var postgres: String?
+    @Option(help: "Redis URL.") var redis: String?
+    @Option(help: "File with the master keys.") var masterKeysFile: String?
+    @Option(help: "Prefix of registry keys and channels but change-notifier.") var cluster: String?
+    @Option(help: "HOST:PORT that others reach this instance at.") var advertise: String?
+    @Option(help: "Redis channel of changes.") var changeChannel: String?
+    @Option(help: "Event loops.") var loops: String?
+
+    var flags: [Setting: String] {
+        [
+            .listen: listen, .name: name, .postgres: postgres, .redis: redis, .masterKeysFile: masterKeysFile, .cluster: cluster,
+            .advertise: advertise, .changeChannel: changeChannel, .loops: loops,
+        ].compactMapValues { $0 }
+    }
+}
+
+/// The flags of every long-running role.
+struct ProcessOptions: ParsableArguments {
+    @Option(help: "YAML file with settings; flags and KEYVANE_* variables win over it.") var config: String?
+    @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel: String?
+    @Option(help: "json or text.") var logFormat: String?
+    @Flag(help: "Check the settings and exit.") var checkConfig = false
+
+    func settings(_ flags: [Setting: String]) async throws -> Settings {
+        let own = [Setting.logLevel: logLevel, .logFormat: logFormat].compactMapValues { $0 }
+        return try await Settings(
+            flags: flags.merging(own) { _, own in own },
+            environment: ProcessInfo.processInfo.environment,
+            file: config
+        )
+    }
+}

@@ -1,0 +1,133 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Configuration
+import Foundation
+import Logging
+import Reactor
+import SystemPackage
+
+/// A setting that is missing or can't be used; its text names the key and the remedy, never a secret's value.
+struct SettingsError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ setting: Setting, _ problem: String) {
+        description = "\(setting.key) (\(setting.variable), --\(setting.flag)): \(problem)"
+    }
+
+    init(_ problem: String) {
+        description = problem
+    }
+}
+
+extension Setting {
+    /// kebab-case, as on the command line.
+    var flag: String { key.map { $0.isUppercase ? "-\($0.lowercased())" : String($0) }.joined() }
+}
+
+/// The settings of one process. Immutable.
+struct Settings: Sendable {
+    private let reader: ConfigReader
+
+    /// - Parameters:
+    ///   - flags: what the command line gave.
+    ///   - file: a YAML file; its keys are those of `Setting.all`.
+    init(flags: [Setting: String], environment: [String: String], file: String?) async throws {
+        let given = flags.map { (AbsoluteConfigKey([$0.key.key]), ConfigValue(.string($0.value), isSecret: $0.key.isSecret)) }
+        let variables = environment.compactMap { name, value -> (String, String)? in
+            name.hasPrefix("KEYVANE_") ? (String(name.dropFirst("KEYVANE_".count)), value) : nil
+        }
+        var providers: [any ConfigProvider] = [
+            InMemoryProvider(name: "command line", values: Dictionary(given) { first, _ in first }),
+            EnvironmentVariablesProvider(environmentVariables: Dictionary(variables) { first, _ in first }),
+        ]
+        if let file {
+            do {
+                providers.append(try await FileProvider<YAMLSnapshot>(filePath: FilePath(file)))
+            } catch {
+                throw SettingsError("the configuration file \(file) can't be read: \(error)")
+            }
+        }
+        reader = ConfigReader(providers: providers)
+    }
+
+    /// The text as set, or the default; nil where there is neither. Empty counts as not set.
+    func text(_ setting: Setting) -> String? {
+        let text = reader.string(forKey: ConfigKey([setting.key]), isSecret: setting.isSecret)
+        return text.flatMap { $0.isEmpty ? nil : $0 } ?? setting.fallback
+    }
+
+    func required(_ setting: Setting) throws -> String {
+        guard let text = text(setting) else { throw SettingsError(setting, "is required: \(setting.summary)") }
+        return text
+    }
+
+    func endpoint(_ setting: Setting, fallback: String? = nil) throws -> Endpoint {
+        let text = try text(setting) ?? fallback ?? required(setting)
+        do {
+            return try Endpoint(parsing: text)
+        } catch {
+            throw SettingsError(setting, error.message)
+        }
+    }
+
+    /// A positive whole number.
+    func count(_ setting: Setting) throws -> Int? {
+        guard let text = text(setting) else { return nil }
+        guard let number = Int(text), number > 0 else { throw SettingsError(setting, "'\(text)' is no positive whole number") }
+        return number
+    }
+
+    /// `500ms`, `6s`, `1m`; a number without a unit is seconds.
+    func duration(_ setting: Setting) throws -> Duration {
+        let text = try required(setting)
+        guard let duration = Duration(reading: text) else {
+            throw SettingsError(setting, "'\(text)' is no duration: write 500ms, 6s or 1m")
+        }
+        return duration
+    }
+
+    func logLevel() throws -> Logger.Level {
+        let text = try required(.logLevel)
+        guard let level = Logger.Level(rawValue: text) else {
+            throw SettingsError(.logLevel, "'\(text)' is none of: \(Setting.logLevel.summary)")
+        }
+        return level
+    }
+
+    /// True for JSON lines.
+    func logsAsJSON(onTerminal: Bool) throws -> Bool {
+        switch text(.logFormat) {
+        case nil: return !onTerminal
+        case "json": return true
+        case "text": return false
+        case .some(let other): throw SettingsError(.logFormat, "'\(other)' is neither json nor text")
+        }
+    }
+
+    /// The master keys' text from the variable or the file.
+    func masterKeys() throws -> String {
+        if let text = text(.masterKeys) { return text }
+        guard let path = text(.masterKeysFile) else {
+            throw SettingsError(.masterKeys, "is required: make one with `keyvane keys generate` and give every API and gateway the same")
+        }
+        do {
+            return try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+        } catch {
+            throw SettingsError(.masterKeysFile, "\(path) can't be read: \(error.localizedDescription)")
+        }
+    }
+}
+
+extension Duration {
+    init?(reading text: String) {
+        let units: [(suffix: String, milliseconds: Double)] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("", 1000)]
+        for unit in units where text.hasSuffix(unit.suffix) {
+            guard let number = Double(text.dropLast(unit.suffix.count)), number >= 0, number.isFinite, number < 1e9 else { continue }
+            self = .microseconds(Int64(number * unit.milliseconds * 1000))
+            return
+        }
+        return nil
+    }
+}

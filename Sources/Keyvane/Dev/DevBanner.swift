@@ -1,0 +1,40 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// What `keyvane dev` prints once everything is ready: where it is, and three commands that show what it does.
+struct DevBanner {
+    let cluster: DevCluster
+    /// How the person can call this program.
+    let program: String
+
+    func show() {
+        let environment = "demo/shop/production"
+        Terminal.line(
+            """
+
+            Keyvane is ready: \(cluster.url)
+            Token:            \(cluster.token)
+
+            Try it, in two more terminals:
+
+              export KEYVANE_URL=\(cluster.url) KEYVANE_TOKEN=\(cluster.token) KEYVANE_ENVIRONMENT=\(environment)
+
+              1. \(Self.create(cluster))
+              2. \(program) watch
+              3. \(program) set GREETING=hello
+
+            Ctrl-C ends everything; the data stays.
+
+            """
+        )
+    }
+
+    private static func create(_ cluster: DevCluster) -> String {
+        let call = "curl -sS -H \"Authorization: Bearer $KEYVANE_TOKEN\" -H 'Content-Type: application/json'"
+        return [
+            ("workspaces", "demo"), ("workspaces/demo/projects", "shop"), ("projects/demo/shop/environments", "production"),
+        ].map { "\(call) $KEYVANE_URL/v1/\($0.0) -d '{\"slug\":\"\($0.1)\"}'" }.joined(separator: " &&\n     ")
+    }
+}

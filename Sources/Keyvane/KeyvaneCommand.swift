@@ -1,0 +1,64 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+import KeyvaneClient
+
+/// `keyvane`: the roles, the cluster on one machine, and the tools of operators.
+struct KeyvaneCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "keyvane",
+        abstract: "Variables and secrets that reach every running instance of your application as they change.",
+        discussion: """
+            Start a whole cluster on this machine, then follow the three commands that it prints:
+
+              keyvane dev
+            """,
+        subcommands: [
+            DevCommand.self, WatchCommand.self, SetCommand.self, GetCommand.self, APICommand.self, GatewayCommand.self,
+            BalancerCommand.self,
+            MigrateCommand.self, KeysCommand.self,
+        ]
+    )
+}
+
+@main enum Main {
+    /// Exit codes: 0, 1 (failed), 2 (usage). ArgumentParser's own 64 for usage is not what shell scripts expect.
+    static func main() async {
+        acceptStopSignals()
+        do {
+            var command = try KeyvaneCommand.parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let error as SettingsError {
+            fail("keyvane: \(error)", code: 2)
+        } catch let error as ClientError {
+            fail("keyvane: \(error)", code: 1)
+        } catch {
+            let code = KeyvaneCommand.exitCode(for: error)
+            let text = KeyvaneCommand.fullMessage(for: error)
+            guard code != .success else {
+                Terminal.line(text)
+                return
+            }
+            fail(text, code: code == .validationFailure ? 2 : code.rawValue)
+        }
+    }
+
+    /// Some parents start us with these blocked, and then no drain would ever begin.
+    private static func acceptStopSignals() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for number in [SIGTERM, SIGINT, SIGHUP, SIGCHLD] { sigaddset(&signals, number) }
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    }
+
+    private static func fail(_ text: String, code: Int32) {
+        if !text.isEmpty { Terminal.note(text) }
+        exit(code)
+    }
+}

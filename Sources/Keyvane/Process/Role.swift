@@ -1,0 +1,106 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Logging
+import Metrics
+import Reactor
+import ServiceLifecycle
+import Synchronization
+import Telemetry
+
+/// What every role shares: settings, logs, metrics, loops, and an orderly end.
+struct Role: Sendable {
+    let settings: Settings
+    let name: String
+    let logger: Logger
+    let metrics: PrometheusRegistry
+    let loops: LoopGroup
+    /// True once the stop was a SIGINT: don't wait for others to notice.
+    let isHurried: @Sendable () -> Bool
+
+    /// Sets the process up, runs the components that `compose` makes, and returns when all have ended.
+    ///
+    /// - Parameter checkOnly: stop where everything is composed and nothing has begun.
+    static func run(
+        _ kind: String,
+        _ settings: Settings,
+        checkOnly: Bool,
+        compose: @Sendable (Role) async throws -> [Component]
+    ) async throws {
+        Logs.bootstrap(asJSON: try settings.logsAsJSON(onTerminal: isatty(STDERR_FILENO) == 1), level: try settings.logLevel())
+        let metrics = PrometheusRegistry()
+        metrics.registerProcessMetrics()
+        MetricsSystem.bootstrap(metrics)
+        let name = settings.text(.name) ?? "\(kind)-\(hostName())-\(getpid())"
+        var logger = Logger(label: kind)
+        logger[metadataKey: "instance"] = .string(name)
+        raiseDescriptorLimit(logger)
+        let count = try settings.count(.loops) ?? LoopGroup.usableProcessors
+        let hurried = Hurry()
+        try await LoopGroup.withLoops(count: count, name: kind) { [logger] loops in
+            let signals = try await StopSignals.watch(on: loops.loops[0])
+            let role = Role(
+                settings: settings,
+                name: name,
+                logger: logger,
+                metrics: metrics,
+                loops: loops,
+                isHurried: { hurried.isSet }
+            )
+            let components = try await compose(role)
+            guard !checkOnly else {
+                Terminal.line("The settings are valid.")
+                return
+            }
+            var configuration = ServiceGroupConfiguration(services: components, logger: logger)
+            // The balancer of the containers around us kills after this; nothing of ours needs longer.
+            configuration.maximumGracefulShutdownDuration = .seconds(35)
+            let group = ServiceGroup(configuration: configuration)
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask {
+                    var stopping = false
+                    for await number in signals {
+                        // Asked twice, a person wants the terminal back.
+                        if stopping { _exit(128 + number) }
+                        stopping = true
+                        if number == SIGINT { hurried.set() }
+                        await group.triggerGracefulShutdown()
+                    }
+                }
+                tasks.addTask { try await group.run() }
+                defer { tasks.cancelAll() }
+                try await tasks.next()
+            }
+        }
+    }
+
+    private final class Hurry: Sendable {
+        private let flag = Atomic<Bool>(false)
+        var isSet: Bool { flag.load(ordering: .relaxed) }
+        func set() { flag.store(true, ordering: .relaxed) }
+    }
+
+    private static func hostName() -> String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Files and sockets that this process may have open.
+    static var descriptorLimit: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
+        return Int(clamping: limit.rlim_cur)
+    }
+
+    /// Sockets are descriptors: the soft limit is often 1,024 while the hard one allows many more.
+    private static func raiseDescriptorLimit(_ logger: Logger) {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = limit.rlim_max
+        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
+            logger.debug("Raised the limit of open files.", metadata: ["limit": .stringConvertible(limit.rlim_cur)])
+        }
+    }
+}
