@@ -18,6 +18,8 @@ package struct GatewayConfiguration: Sendable {
     /// A socket that takes nothing for this long is given up.
     package var stallLimit: Duration = .seconds(60)
     package var headDeadline: Duration = .seconds(10)
+    /// How long a connection may stand between two plain requests; longer than a proxy in front keeps it for reuse.
+    package var idleDeadline: Duration = .seconds(75)
     package var authenticationDeadline: Duration = .seconds(10)
     /// How long the peer's close frame is waited for.
     package var closeDeadline: Duration = .seconds(5)

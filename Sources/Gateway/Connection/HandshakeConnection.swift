@@ -38,6 +38,8 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
     func connection(_ connection: Connection, received bytes: Span<UInt8>) {
         switch state {
         case .reading:
+            // The time for a head runs from its first byte.
+            if buffer.isEmpty { owner.setDeadline(owner.configuration.headDeadline, for: self) }
             buffer.append(bytes)
             readHeads()
         case .waiting:
@@ -132,7 +134,7 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
             return
         }
         buffer.removeFirst(length)
-        owner.setDeadline(owner.configuration.headDeadline, for: self)
+        owner.setDeadline(buffer.isEmpty ? owner.configuration.idleDeadline : owner.configuration.headDeadline, for: self)
     }
 
     private func refuse(_ refusal: HTTPRefusal, head: RequestHead? = nil, _ keepAlive: Bool = false, _ length: Int = 0) {

@@ -1,7 +1,6 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import Reactor
 import Store
 import Wire
@@ -65,9 +64,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
     var isClosing: Bool { session.isClosing }
 
     /// When the token expires, in milliseconds since 1970.
-    var expiry: Int64? {
-        principal?.token.expiresAt.map { Int64($0.timeIntervalSince1970 * 1000) }
-    }
+    var expiry: Int64? { principal?.expiry }
 
     private func noteExpiry() {
         if let expiry { owner.noteExpiry(expiry) }

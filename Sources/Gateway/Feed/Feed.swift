@@ -38,7 +38,6 @@ final class Feed {
         open = loaded.open
     }
 
-    var watchers: Int { groups.values.reduce(0) { $0 + $1.watchers } }
     var hasUnpublished: Bool {
         if case .nothing = unpublished { false } else { true }
     }

@@ -1,7 +1,6 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import Logging
 import Reactor
 import Store
@@ -17,10 +16,8 @@ struct HubDelivery: Sendable {
 /// All feeds of this gateway: what arrives from Redis and PostgreSQL goes in, publications for the loops go out. Confined to the feed loop.
 final class FeedDirectory {
     struct Timing {
-        /// Heads are compared this often while Redis rings.
+        /// Heads are compared this often while Redis rings; while it doesn't, at every beat.
         var sweep: UInt64 = 5_000
-        /// And while it doesn't: also the beat of everything slow here.
-        var beat: UInt64 = 500
         /// A feed that nobody watches stays for those who come back.
         var linger: UInt64 = 30_000
     }

@@ -68,7 +68,6 @@ package final class FeedGroup {
     }
 
     package var isEmpty: Bool { seats.allSatisfy { $0 == 0 } }
-    package var watchers: Int { seats.reduce(0, +) }
 
     package func joined(on loop: Int) { seats[loop] += 1 }
 

@@ -8,7 +8,6 @@
 //   keeps more than its limit for anybody.
 
 import DequeModule
-import Reactor
 package import Store
 
 /// The groups of one loop and the sweep over those with something to send. Confined to its loop.
@@ -48,7 +47,6 @@ package final class Hub {
     }
 
     package var now: UInt64 { clock() }
-    package var groupCount: Int { groups.count }
 
     package func publish(_ publications: [Publication]) {
         for publication in publications {

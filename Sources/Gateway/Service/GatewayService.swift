@@ -4,7 +4,6 @@
 package import Logging
 package import Notifier
 package import Reactor
-import Store
 import Synchronization
 
 /// How the gateway hears of changes.

@@ -1,7 +1,6 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-import Store
 import Synchronization
 
 /// What every loop must know of the whole gateway, and the health endpoints tell. Atomics only: any thread reads and writes.

@@ -9,9 +9,12 @@ import Store
 /// A token that was found good, shared by all its connections; replaced by a new one when its grants change.
 final class Principal: Sendable {
     let token: TokenRecord
+    /// In milliseconds since 1970.
+    let expiry: Int64?
 
     init(_ token: TokenRecord) {
         self.token = token
+        expiry = token.expiresAt.map { Int64($0.timeIntervalSince1970 * 1000) }
     }
 }
 
