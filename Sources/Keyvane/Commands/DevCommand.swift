@@ -96,7 +96,9 @@ struct DevCommand: AsyncParsableCommand {
         let found = folders.map { URL(fileURLWithPath: "\($0)/keyvane") }.first { FileManager.default.isExecutableFile(atPath: $0.path) }
         if found?.resolvingSymlinksInPath().path == program { return "keyvane" }
         let here = FileManager.default.currentDirectoryPath + "/"
-        return program.hasPrefix(here) ? String(program.dropFirst(here.count)) : program
+        guard program.hasPrefix(here) else { return program }
+        let below = program.dropFirst(here.count)
+        return below.contains("/") ? String(below) : "./\(below)"
     }
 
     private static func ownProgram() throws -> String {

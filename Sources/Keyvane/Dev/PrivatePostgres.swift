@@ -17,6 +17,8 @@ struct PrivatePostgres: Sendable {
     private let asPostgres: Bool
     private let environment: [String: String]
 
+    private static let rootFolder = "/var/lib/keyvane-dev"
+
     var url: String { "postgres://keyvane:\(password)@127.0.0.1:\(port)/keyvane" }
 
     /// Makes the data folder if there is none yet.
@@ -26,7 +28,7 @@ struct PrivatePostgres: Sendable {
         self.password = password
         asPostgres = geteuid() == 0
         binaries = try Self.findBinaries()
-        folder = asPostgres ? "/var/lib/keyvane-dev/\(Self.fingerprint(of: data))/postgres" : "\(data)/postgres"
+        folder = asPostgres ? "\(Self.rootFolder)/\(Self.fingerprint(of: data))/postgres" : "\(data)/postgres"
         if !FileManager.default.fileExists(atPath: "\(folder)/PG_VERSION") { try await initialise(on: loop) }
         // So that whoever looks into the data folder, or deletes it, finds all of it.
         let link = "\(data)/postgres"
@@ -56,6 +58,8 @@ struct PrivatePostgres: Sendable {
                 throw SettingsError("PostgreSQL does not run as root, and there is no user `postgres`: apt-get install postgresql")
             }
             for path in [folder, passwordFile] { chown(path, user.pw_uid, user.pw_gid) }
+            // Whatever our umask: that user must get through.
+            for path in [Self.rootFolder, URL(fileURLWithPath: folder).deletingLastPathComponent().path] { chmod(path, 0o755) }
         }
         chmod(folder, 0o700)
         let cluster = [
