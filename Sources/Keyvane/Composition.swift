@@ -74,7 +74,7 @@ enum Composition {
                     group.addTask { try await service.run() }
                     _ = try await service.listening()
                     try await backends.waitForStore()
-                    registry.update(state: .ready)
+                    registry.started()
                     try await group.waitForAll()
                 }
             },
@@ -118,7 +118,7 @@ enum Composition {
                     group.addTask { try await service.run() }
                     _ = try await service.listening()
                     try await backends.waitForStore()
-                    registry.update(state: .ready)
+                    registry.started()
                     try await group.waitForAll()
                 }
             },

@@ -36,6 +36,8 @@ struct KeyvaneCommand: AsyncParsableCommand {
             }
         } catch let error as SettingsError {
             fail("keyvane: \(error)", code: 2)
+        } catch let error as RunError {
+            fail("keyvane: \(error)", code: 1)
         } catch let error as ClientError {
             fail("keyvane: \(error)", code: 1)
         } catch {

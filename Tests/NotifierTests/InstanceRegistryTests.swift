@@ -88,6 +88,23 @@ struct InstanceRegistryTests {
         }
     }
 
+    @Test("stays draining when its start ends late")
+    func lateStart() async throws {
+        // SIGTERM came while PostgreSQL was away; then it came back, and the start went on to its end.
+        try await withRedis { redis in
+            try await withClient(try NotifierFixture.configuration(redis.url)) { client in
+                try await Self.withRegistry(client, Self.record(.api, "a")) { registry in
+                    registry.update(state: .starting)
+                    registry.started()
+                    try await Self.listed(client, "ready") { $0.first?.state == .ready }
+                    registry.update(state: .draining)
+                    registry.started()
+                    try await Self.listed(client, "draining") { $0.first?.state == .draining }
+                }
+            }
+        }
+    }
+
     @Test("forgets an instance that can't say goodbye after six seconds")
     func expires() async throws {
         try await withRedis { redis in

@@ -22,7 +22,10 @@ extension Precondition {
 
     /// For a mutation of a whole configuration, which always exists; its tag is the revision.
     static func configuration(_ request: Request) throws(Problem) -> Precondition {
-        if try EntityTagList(.ifNoneMatch, of: request) != nil {
+        let ifNoneMatch = try EntityTagList(.ifNoneMatch, of: request)
+        // It exists, so * can't hold: no revision is in an empty list.
+        if ifNoneMatch == .any { return .revisionIn([]) }
+        if ifNoneMatch != nil {
             throw Problem(.malformedHeader, "`If-None-Match` has no meaning for a change of a configuration; use `If-Match`.")
         }
         switch try EntityTagList(.ifMatch, of: request) {

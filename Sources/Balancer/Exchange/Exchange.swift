@@ -102,9 +102,10 @@ final class Exchange: UpstreamUser {
         guard let hostRange = head.fields.first(.host) else { throw .missingHost }
         if WebSocketHandshake.isRequested(by: head, in: bytes) {
             _ = try WebSocketHandshake.check(head, in: bytes)
+            // Before any refusal: what follows the head is a tunnel's, never a request.
+            isUpgrade = true
             if host.isDraining { return refuse(.draining) }
             guard host.settings.admission.admit(at: host.loop.milliseconds) else { return refuse(.upgradeRate) }
-            isUpgrade = true
         }
         guard let index = host.settings.routes.pool(path: head.path, host: hostRange, in: bytes) else { return refuse(.noRoute) }
         let pool = host.pools[index]

@@ -207,14 +207,16 @@ final class ClientConnection: ConnectionHandler, Timed {
         phase = .lingering(read: 0)
         connection.shutdownOutput()
         connection.resumeReading()
-        setDeadline(in: host.times.linger)
+        // The answer may still be on its way to a slow client: lingering begins when it has gone.
+        setDeadline(in: connection.pendingBytes > 0 ? host.times.clientIdle : host.times.linger)
     }
 
     func drain() {
         switch phase {
         case .head:
             // A request that is on its way already is still answered.
-            if partial == nil { setDeadline(in: host.times.linger) }
+            guard partial == nil else { break }
+            if connection.pendingBytes > 0 { finish(lingering: false) } else { setDeadline(in: host.times.linger) }
         case .exchange(let exchange):
             exchange.clientWillNotGoOn()
         case .lingering, .gone:
@@ -280,7 +282,8 @@ final class ClientConnection: ConnectionHandler, Timed {
         switch phase {
         case .head: nextRequest()
         case .exchange(let exchange): exchange.clientDrained()
-        case .lingering, .gone: break
+        case .lingering: setDeadline(in: host.times.linger)
+        case .gone: break
         }
     }
 

@@ -70,14 +70,25 @@ struct DevCommand: AsyncParsableCommand {
     private func serve(_ cluster: DevCluster, program: String, until signals: AsyncStream<Int32>) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { for await _ in signals { return } }
+            let (readiness, ready) = AsyncStream.makeStream(of: Void.self)
+            group.addTask {
+                for await _ in readiness {}
+                for await _ in cluster.processes.restarted {
+                    // With another part down just now, that one's restart writes the file.
+                    guard let state = await cluster.state() else { continue }
+                    do { try write(state) } catch { Terminal.note("keyvane: \(error)") }
+                }
+            }
             group.addTask {
                 try await cluster.waitUntilReady(within: .seconds(60))
-                try await writeState(of: cluster)
+                if let state = await cluster.state() { try write(state) }
+                ready.finish()
                 if demo {
                     try await Demo(cluster: cluster).run()
                 } else {
                     DevBanner(cluster: cluster, program: Self.shortest(program)).show()
-                    for await _ in cluster.processes.restarted { try await writeState(of: cluster) }
+                    // Until a signal: this task's end would be the cluster's.
+                    try await Task.sleep(for: .seconds(Int32.max))
                 }
             }
             try await group.next()
@@ -85,9 +96,8 @@ struct DevCommand: AsyncParsableCommand {
         }
     }
 
-    private func writeState(of cluster: DevCluster) async throws {
-        guard let stateFile else { return }
-        try await cluster.state().write(to: stateFile)
+    private func write(_ state: DevState) throws {
+        if let stateFile { try state.write(to: stateFile) }
     }
 
     /// The name alone where PATH leads to this very program, else its path, from here if it lies below.

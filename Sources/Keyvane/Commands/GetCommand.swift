@@ -29,7 +29,7 @@ struct GetCommand: AsyncParsableCommand {
         let value = entry.isSecret && !reveal ? WatchChange.mask : entry.value
         guard json else {
             guard let value else {
-                throw SettingsError("\(name) is a secret, and this token may not read secrets: use one with the permission read_secrets")
+                throw RunError("\(name) is a secret, and this token may not read secrets: use one with the permission read_secrets")
             }
             Terminal.line(value)
             return

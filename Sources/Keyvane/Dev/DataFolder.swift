@@ -89,10 +89,10 @@ struct DataFolder: ~Copyable {
     static func write(_ data: Data, to path: String, mode: mode_t) throws {
         let draft = "\(path).\(getpid()).new"
         let number = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
-        guard number >= 0 else { throw SettingsError("\(path) can't be written: \(String(cString: strerror(errno)))") }
+        guard number >= 0 else { throw RunError("\(path) can't be written: \(String(cString: strerror(errno)))") }
         let file = FileHandle(fileDescriptor: number, closeOnDealloc: true)
         try file.write(contentsOf: data)
         try file.close()
-        guard rename(draft, path) == 0 else { throw SettingsError("\(path) can't be written: \(String(cString: strerror(errno)))") }
+        guard rename(draft, path) == 0 else { throw RunError("\(path) can't be written: \(String(cString: strerror(errno)))") }
     }
 }

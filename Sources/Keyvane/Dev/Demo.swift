@@ -49,7 +49,7 @@ struct Demo {
         await cluster.processes.kill(victim, SIGKILL)
         try await change(3, client, watchers)
 
-        if let fault = watchers.compactMap(\.fault).first { throw SettingsError("the demo failed: \(fault)") }
+        if let fault = watchers.compactMap(\.fault).first { throw RunError("the demo failed: \(fault)") }
         Terminal.line("\nEvery watcher got every change, once and in order.")
     }
 
@@ -85,7 +85,7 @@ struct Demo {
     private func wait(_ what: String, until condition: () -> Bool) async throws {
         let deadline = ContinuousClock.now + limit
         while !condition() {
-            guard ContinuousClock.now < deadline else { throw SettingsError("the demo failed: waited \(limit) for \(what)") }
+            guard ContinuousClock.now < deadline else { throw RunError("the demo failed: waited \(limit) for \(what)") }
             try await Task.sleep(for: .milliseconds(2))
         }
     }

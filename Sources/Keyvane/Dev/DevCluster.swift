@@ -111,7 +111,7 @@ struct DevCluster: Sendable {
         for address in addresses {
             while try await !isReady(address) {
                 guard ContinuousClock.now < deadline else {
-                    throw SettingsError("\(address) is not ready after \(limit); its messages above say why")
+                    throw RunError("\(address) is not ready after \(limit); its messages above say why")
                 }
                 try await Task.sleep(for: .milliseconds(50))
             }
@@ -127,23 +127,31 @@ struct DevCluster: Sendable {
 
     // MARK: State
 
-    func state() async throws -> DevState {
-        func instance(_ name: String, _ endpoint: Endpoint) async -> DevState.Instance {
-            DevState.Instance(name: name, address: endpoint.description, pid: await processes.identifier(of: name) ?? 0)
+    /// Nil while a part is down: a pid of 0 would be somebody's whole process group.
+    func state() async -> DevState? {
+        func instances(_ endpoints: [Endpoint], _ name: (Int) -> String) async -> [DevState.Instance]? {
+            var instances: [DevState.Instance] = []
+            for (index, endpoint) in endpoints.enumerated() {
+                guard let pid = await processes.identifier(of: name(index)) else { return nil }
+                instances.append(DevState.Instance(name: name(index), address: endpoint.description, pid: pid))
+            }
+            return instances
         }
-        var (apiStates, gatewayStates): ([DevState.Instance], [DevState.Instance]) = ([], [])
-        for (index, endpoint) in apis.enumerated() { apiStates.append(await instance(Self.apiName(index), endpoint)) }
-        for (index, endpoint) in gateways.enumerated() { gatewayStates.append(await instance(Self.gatewayName(index), endpoint)) }
+        guard let apis = await instances(apis, Self.apiName), let gateways = await instances(gateways, Self.gatewayName),
+            let balancer = await processes.identifier(of: "balancer")
+        else { return nil }
+        let (postgres, redis) = (await processes.identifier(of: "postgres"), await processes.identifier(of: "redis"))
+        guard postgres != nil || !ownsPostgres, redis != nil || !ownsRedis else { return nil }
         return DevState(
             url: url,
             token: token,
             console: "\(url)/console",
             admin: admin,
-            balancer: DevState.Balancer(pid: await processes.identifier(of: "balancer") ?? 0),
-            apis: apiStates,
-            gateways: gatewayStates,
-            postgres: DevState.Backend(url: postgresURL, pid: await processes.identifier(of: "postgres")),
-            redis: DevState.Backend(url: redisURL, pid: await processes.identifier(of: "redis"))
+            balancer: DevState.Balancer(pid: balancer),
+            apis: apis,
+            gateways: gateways,
+            postgres: DevState.Backend(url: postgresURL, pid: postgres),
+            redis: DevState.Backend(url: redisURL, pid: redis)
         )
     }
 

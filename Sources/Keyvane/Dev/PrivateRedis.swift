@@ -15,13 +15,13 @@ struct PrivateRedis: Sendable {
         self.port = port
         self.password = password
         guard ["/usr/bin", "/usr/local/bin"].contains(where: { FileManager.default.isExecutableFile(atPath: "\($0)/redis-server") }) else {
-            throw SettingsError("no redis-server found. Install it (apt-get install redis-server) or use your own with --redis URL.")
+            throw RunError("no redis-server found. Install it (apt-get install redis-server) or use your own with --redis URL.")
         }
         configuration = "\(data)/redis.conf"
         // In a file of mode 0600, because a command line can be read by every user of the machine.
         let lines = [
             "bind 127.0.0.1", "port \(port)", "requirepass \(password)", "save \"\"", "appendonly no", "daemonize no", "loglevel warning",
-            "dir \(data)",
+            "dir \"\(data.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\"",
         ]
         try DataFolder.write(Data((lines.joined(separator: "\n") + "\n").utf8), to: configuration, mode: 0o600)
     }

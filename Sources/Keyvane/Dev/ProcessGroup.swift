@@ -62,7 +62,9 @@ actor ProcessGroup {
     /// Starts a stopped member again.
     func resume(_ name: String) throws {
         members[name]?.isStopping = false
-        if members[name]?.child == nil { try spawn(name) }
+        guard members[name]?.child == nil else { return }
+        try spawn(name)
+        restarts.yield(name)
     }
 
     /// Asks the members to end, kills those that still run after `limit`, and returns when all have ended.

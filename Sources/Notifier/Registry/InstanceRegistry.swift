@@ -61,6 +61,14 @@ package final class InstanceRegistry: Sendable {
         wakeups.poke()
     }
 
+    /// From starting to ready, and from nothing else: an instance whose database comes only while it drains stays away.
+    package func started() {
+        current.withLock { current in
+            if current.record.state == .starting { current.record.state = .ready }
+        }
+        wakeups.poke()
+    }
+
     private func write() async throws(NotifierError) {
         let connections = connections()
         let record = current.withLock { current in
