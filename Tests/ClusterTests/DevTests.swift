@@ -80,6 +80,30 @@ extension ClusterSuite {
             }
         }
 
+        @Test func aDeletedDataFolderStartsAnewAlsoWithBlanksInItsPath() async throws {
+            // PostgreSQL's files can lie elsewhere (root): a folder made again found the old ones, and had no password for them.
+            let folder = "/tmp/keyvane tests \(getpid())"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            let left = Events<String>()
+            defer {
+                removeData(folder)
+                for path in left.all { try? FileManager.default.removeItem(atPath: path) }
+            }
+            try await withCluster(in: folder) { cluster in
+                _ = try await cluster.createEnvironment()
+                let redis = try RedisTap(cluster.state.redis.url)
+                #expect(try redis.command("PING").hasPrefix("+PONG"))
+            }
+            let postgres = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/data/postgres")
+            if let postgres { left.emit(URL(fileURLWithPath: postgres).deletingLastPathComponent().path) }
+            try FileManager.default.removeItem(atPath: "\(folder)/data")
+            try await withCluster(in: folder) { cluster in
+                let answer = try await cluster.rest.call("GET", "/v1/workspaces")
+                #expect(answer.status == 200)
+                #expect(answer.text.contains("\"items\":[]"))
+            }
+        }
+
         @Test func childrenEndWithDevAlsoAtItsKill() async throws {
             try await withCluster { cluster in
                 let state = try cluster.state

@@ -198,4 +198,25 @@ import Wire
             #expect(try await plain.request("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").status == 200)
         }
     }
+
+    @Test func bytesBehindAnUpgradeThatTheRateRefusedAreNoRequest() async throws {
+        // The refusal once kept the connection alive, and read a tunnel's first bytes as the next request: smuggling in a reconnect storm.
+        try await BalancerFixture.with(configure: { $0.limits.upgradesPerSecond = 1 }, script: { _, _ in .tunnel() }) { fixture in
+            var clients: [TestClient] = []
+            for _ in 0..<20 {
+                let client = try await fixture.client()
+                client.send(Self.upgrade() + "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+                clients.append(client)
+            }
+            var refused = 0
+            for client in clients where try await client.response().status == 503 {
+                refused += 1
+                let rest = try await client.untilEnd()
+                #expect(rest.isEmpty)
+            }
+            #expect(refused > 0)
+            let smuggled = fixture.backends[0].requests.all.filter { $0.target == "/smuggled" }
+            #expect(smuggled.isEmpty)
+        }
+    }
 }
