@@ -31,6 +31,8 @@ package struct GatewayConfiguration: Sendable {
     package var feedLinger: Duration = .seconds(30)
     /// Reads that may wait for PostgreSQL; more are `unavailable` at once.
     package var waitingReads = 8_192
+    /// Audit rows that wait for PostgreSQL; beyond that nobody new may watch secrets.
+    package var maximumAuditBytes = 1024 * 1024
     /// Sockets closed a second in a drain, at least.
     package var drainRate = 500
     /// A drain closes faster than `drainRate` where that many would take longer than this.
@@ -50,6 +52,8 @@ package struct GatewayHooks: Sendable {
     package var pingRedis: (@Sendable () async throws -> Void)?
     /// Called when the drain begins: the registry's state, for instance.
     package var drainBegan: @Sendable () -> Void = {}
+    /// Called when an operator wants it back.
+    package var drainEnded: @Sendable () -> Void = {}
 
     package init() {}
 }

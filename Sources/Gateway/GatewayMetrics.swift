@@ -9,6 +9,8 @@ package struct GatewayMetrics: Sendable {
     private let openConnections: Gauge
     /// Subscriptions of those connections.
     private let openWatchers: Gauge
+    /// Audit rows that wait for PostgreSQL.
+    private let auditBytes: Gauge
     /// Changes handed to sockets.
     private let deliveries: Counter
     /// Holes that were read back from PostgreSQL.
@@ -23,6 +25,7 @@ package struct GatewayMetrics: Sendable {
     package init(factory: any MetricsFactory = MetricsSystem.factory) {
         openConnections = Gauge(label: "gateway_connections", factory: factory)
         openWatchers = Gauge(label: "gateway_watchers", factory: factory)
+        auditBytes = Gauge(label: "gateway_audit_queue_bytes", factory: factory)
         deliveries = Counter(label: "gateway_deliveries_total", factory: factory)
         gaps = Counter(label: "gateway_gaps_total", factory: factory)
         conflations = Counter(label: "gateway_conflated_total", factory: factory)
@@ -38,6 +41,7 @@ package struct GatewayMetrics: Sendable {
 
     func connections(_ count: Int) { openConnections.record(count) }
     func watchers(_ count: Int) { openWatchers.record(count) }
+    func auditQueue(_ bytes: Int) { auditBytes.record(bytes) }
     func delivered(_ changes: Int) { deliveries.increment(by: changes) }
     func gapsRead(_ count: Int) { gaps.increment(by: count) }
     func conflated() { conflations.increment() }

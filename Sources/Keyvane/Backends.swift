@@ -21,6 +21,7 @@ struct Backends: Sendable {
         let settings = role.settings
         let keyRing = try KeyRing(parsing: settings.masterKeys())
         var storeConfiguration = StoreConfiguration(url: try settings.required(.postgres))
+        storeConfiguration.requestTimeout = try settings.databaseTimeout()
         if let token = settings.text(.rootToken) {
             guard token.count >= 32 else { throw SettingsError(.rootToken, "has \(token.count) characters; it needs at least 32") }
             storeConfiguration.rootTokenHash = TokenText.hash(token)
@@ -32,7 +33,9 @@ struct Backends: Sendable {
         notifier.cluster = try settings.required(.cluster)
         notifier.clientName = role.name
         self.notifier = notifier
-        authenticator = MessageAuthenticator(key: keyRing.derivedKey(label: "change-notifier").withUnsafeBytes { Array($0) })
+        authenticator = MessageAuthenticator(
+            keys: keyRing.derivedKeys(label: "change-notifier").map { key in key.withUnsafeBytes { Array($0) } }
+        )
         notifierMetrics = NotifierMetrics()
         redis = RedisClient(notifier, on: role.loops.loops[0], metrics: notifierMetrics, logger: role.logger)
     }

@@ -11,6 +11,7 @@ import Balancer
 import Crypto
 import Foundation
 import Gateway
+import Glibc
 import Logging
 import Notifier
 import Reactor
@@ -35,40 +36,53 @@ enum Composition {
         configuration.instance = role.name
         configuration.version = version
         configuration.drainDelay = try role.settings.duration(.drainDelay)
+        configuration.maximumBodyBytes = try role.settings.count(.maximumBody) ?? configuration.maximumBodyBytes
+        configuration.maximumImportBytes = try role.settings.count(.maximumImport) ?? configuration.maximumImportBytes
         let publisher = ChangePublisher(
             backends.redis,
             authenticator: backends.authenticator,
             metrics: backends.notifierMetrics
         )
         let metrics = role.metrics
+        let registry = backends.registry(role, address: try await backends.advertised(role, listen), connections: { 0 })
+        var hooks = APIHooks()
+        hooks.askedToDrain = { $0 ? registry.update(state: .draining) : registry.resumed() }
         let service = APIService(
             configuration: configuration,
             store: backends.store,
             publisher: publisher,
             redis: backends.redis,
             directory: InstanceDirectory(backends.redis, cluster: backends.notifier.cluster),
+            watchers: WatcherDirectory(backends.redis, cluster: backends.notifier.cluster),
             metricsText: { metrics.render() },
+            hooks: hooks,
             logger: role.logger
         )
-        let registry = backends.registry(role, address: try await backends.advertised(role, listen), connections: { 0 })
         let relay = OutboxRelay(
             source: StoredOutbox(backends.store),
             publisher: publisher,
             metrics: backends.notifierMetrics,
             logger: role.logger
         )
+        let retention = RetentionService(
+            store: backends.store,
+            policy: RetentionPolicy(
+                changes: try role.settings.retention(.keepChanges),
+                audit: try role.settings.retention(.keepAudit)
+            ),
+            logger: role.logger
+        )
         return backends.components + [
             Component("registry") { await registry.run() },
             Component("outbox relay") { await relay.run() },
+            Component("retention") { await retention.run() },
             Component("change subscriber") {
                 try await backends.subscribe(on: role.loops.loops[0], logger: role.logger) { service.received($0) }
             },
             Component(
                 "api",
-                drain: {
-                    registry.update(state: .draining)
-                    await service.drain(immediately: role.isHurried())
-                }
+                // Says so to the registry itself, by its hook.
+                drain: { await service.drain(immediately: role.isHurried()) }
             ) {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await service.run() }
@@ -102,10 +116,17 @@ enum Composition {
         hooks.metricsBody = { metrics.renderText() }
         hooks.pingRedis = { _ = try await backends.redis.send("PING") }
         hooks.drainBegan = { registry.update(state: .draining) }
+        hooks.drainEnded = { registry.resumed() }
         let service = GatewayService(
             configuration,
             source: StoreSource(backends.store),
             doorbell: Doorbell(backends.notifier, authenticator: backends.authenticator, metrics: backends.notifierMetrics),
+            ledger: WatcherLedgerWriter(
+                backends.redis,
+                cluster: backends.notifier.cluster,
+                gateway: role.name,
+                logger: role.logger
+            ),
             hooks: hooks,
             loops: role.loops,
             logger: role.logger
@@ -157,18 +178,46 @@ enum Composition {
 
     // MARK: Without a role
 
-    static func migrate(_ settings: Settings) async throws {
-        try await LoopGroup.withLoops(count: 1, name: "migrate") { loops in
-            let store = try ConfigurationStore(
-                configuration: StoreConfiguration(url: try settings.required(.postgres)),
-                keyRing: try KeyRing(parsing: settings.masterKeys()),
-                loops: loops,
-                logger: Logger(label: "migrate")
-            )
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await store.run() }
-                try await store.migrate()
-                group.cancelAll()
+    /// Lends a store that doesn't run, to a command that reaches the database by itself.
+    static func withStore<Value: Sendable>(
+        _ settings: Settings,
+        _ body: (ConfigurationStore) async throws -> Value
+    ) async throws -> Value {
+        Logs.bootstrap(asJSON: try settings.logsAsJSON(onTerminal: isatty(STDERR_FILENO) == 1), level: try settings.logLevel())
+        do {
+            return try await LoopGroup.withLoops(count: 1, name: "command") { loops in
+                let store = try ConfigurationStore(
+                    configuration: StoreConfiguration(url: try settings.required(.postgres)),
+                    keyRing: try KeyRing(parsing: settings.masterKeys()),
+                    loops: loops,
+                    logger: Logger(label: "command")
+                )
+                return try await body(store)
+            }
+        } catch let error as StoreError {
+            throw RunError("\(error)")
+        }
+    }
+
+    /// The same, connected and checked as a role's store is.
+    static func withRunningStore<Value: Sendable>(
+        _ settings: Settings,
+        _ body: @escaping @Sendable (ConfigurationStore) async throws -> Value
+    ) async throws -> Value {
+        try await withStore(settings) { store in
+            try await withThrowingTaskGroup(of: Value?.self) { group in
+                group.addTask {
+                    try await store.run()
+                    return nil
+                }
+                group.addTask {
+                    while !store.isAvailable { try await Task.sleep(for: .milliseconds(20)) }
+                    return try await body(store)
+                }
+                defer { group.cancelAll() }
+                // `run` ends before that by an error only: an old schema, a missing key, no database.
+                guard let first = try await group.next(), let value = first else { throw CancellationError() }
+                return value
             }
         }
     }

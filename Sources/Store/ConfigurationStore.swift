@@ -15,34 +15,46 @@ import Synchronization
 package final class ConfigurationStore: Sendable {
     let configuration: StoreConfiguration
     let keyRing: KeyRing
+    let connectKeys: ConnectTokenKeys
     let logger: Logger
     let metrics: StoreMetrics
     /// Unwrapped data keys by environment. They never change: rotation only wraps them anew.
     let keys = Mutex<[UUID: ProjectKey]>([:])
+    /// Up to where this process has swept each environment's log.
+    let swept = Mutex<[UUID: Int64]>([:])
     private let address: PostgresAddress
     private let startLoop: Loop
     private let readers: [PostgresSession]
     /// For what must be durable but is rare: hierarchy, tokens, the outbox.
     private let control: PostgresSession
+    /// For what may take long, and must not hold up what waits on `control`: retention, deletion of places.
+    private let maintenance: PostgresSession
     private let writers: [MutationWriter]
     private let turn = Atomic<Int>(0)
 
     /// Connects nothing yet: calls wait until `run()` has, within their limit.
     /// - Throws: `configuration_invalid` for a URL that can't be read.
-    package init(configuration: StoreConfiguration, keyRing: KeyRing, loops: LoopGroup, logger: Logger) throws(StoreError) {
+    package init(
+        configuration: StoreConfiguration,
+        keyRing: KeyRing,
+        loops: LoopGroup,
+        metrics: StoreMetrics = StoreMetrics(),
+        logger: Logger
+    ) throws(StoreError) {
         let address = try PostgresAddress(parsing: configuration.url)
-        let metrics = StoreMetrics()
         func session() -> PostgresSession {
             PostgresSession(address: address, configuration: configuration, loop: loops.next(), metrics: metrics, logger: logger)
         }
         self.configuration = configuration
         self.keyRing = keyRing
+        connectKeys = ConnectTokenKeys(keyRing)
         self.logger = logger
         self.metrics = metrics
         self.address = address
         startLoop = loops.next()
         readers = (0..<max(1, configuration.readers)).map { _ in session() }
         control = session()
+        maintenance = session()
         writers = (0..<max(1, configuration.writers)).map { _ in
             MutationWriter(session: session(), configuration: configuration, metrics: metrics)
         }
@@ -55,7 +67,7 @@ package final class ConfigurationStore: Sendable {
     ///   where PostgreSQL didn't answer within `startTimeout`.
     package func run() async throws(StoreError) {
         try await withDirectConnection { connection throws(StoreError) in try await self.checkStart(connection) }
-        let sessions = readers + [control]
+        let sessions = readers + [control, maintenance]
         for session in sessions { session.loop.post { session.start() } }
         for writer in writers { writer.loop.post { writer.start() } }
         let (cancelled, cancellation) = AsyncStream<Never>.makeStream()
@@ -112,6 +124,18 @@ package final class ConfigurationStore: Sendable {
     /// Runs one statement that may be run twice with the same effect as once.
     func write(_ call: PostgresCall) async throws(StoreError) -> PostgresResult {
         try await Self.last(control.perform([call], timeout: configuration.requestTimeout))
+    }
+
+    /// Like `write`, apart from everything that somebody waits for.
+    func maintain(_ call: PostgresCall) async throws(StoreError) -> PostgresResult {
+        try await Self.last(maintenance.perform([call], timeout: configuration.requestTimeout))
+    }
+
+    /// Like `write`, for a caller who tells one refusal of PostgreSQL from another.
+    /// - Parameter isSlow: it may take up to the limit of bulk work, and goes past what is quick.
+    func attempt(_ call: PostgresCall, isSlow: Bool) async -> Result<PostgresResult, PostgresSession.Failure> {
+        let (session, timeout) = isSlow ? (maintenance, configuration.bulkTimeout) : (control, configuration.requestTimeout)
+        return await session.outcome([call], timeout: timeout).map { $0[$0.count - 1] }
     }
 
     private static let relaxed = PostgresStatement("relaxed_commit", "SELECT set_config('synchronous_commit', 'off', true)")

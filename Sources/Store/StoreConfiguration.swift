@@ -3,7 +3,7 @@
 
 /// How the store reaches PostgreSQL and how long it waits.
 package struct StoreConfiguration: Sendable {
-    /// Any URL that libpq reads, several hosts included.
+    /// Any URL or keyword list that libpq reads. Of several hosts the one that takes writes is found, now and after every failover.
     package var url: String
     /// Connections for reads; each carries many statements at once.
     package var readers = 2
@@ -15,10 +15,8 @@ package struct StoreConfiguration: Sendable {
     package var bulkTimeout: Duration = .seconds(30)
     /// How long a start waits for a PostgreSQL that doesn't answer yet.
     package var startTimeout: Duration = .seconds(60)
-    /// One attempt to connect to one address.
+    /// One attempt to connect to one address. Of several, the next is tried beside a slow one well before this.
     package var connectTimeout: Duration = .seconds(3)
-    package var statementTimeout: Duration = .seconds(10)
-    package var lockTimeout: Duration = .seconds(3)
     /// Calls and bytes that may wait for one connection; more are `unavailable` at once.
     package var waitingCalls = 4096
     package var waitingBytes = 64 * 1024 * 1024

@@ -6,7 +6,13 @@ package struct StoreError: Error, Hashable, CustomStringConvertible {
     package enum Code: String, Sendable {
         case notFound = "not_found"
         case conflict
+        /// An idempotency key came with another request than the first time.
+        case idempotencyKeyReused = "idempotency_key_reused"
+        /// The log doesn't reach back that far.
+        case revisionTooOld = "revision_too_old"
         case preconditionFailed = "precondition_failed"
+        /// What a mutation was based on is no longer so; it never leaves `mutate(planned:)`.
+        case moved
         case invalid
         case environmentTooLarge = "environment_too_large"
         /// PostgreSQL is away, or too much is waiting for it. Whether a mutation took effect is then unknown.

@@ -14,11 +14,12 @@ struct APIClient: Sendable {
         _ method: String,
         _ target: String,
         body: String? = nil,
+        type: String = "application/json",
         fields: [(String, String)] = []
     ) async throws -> PlainAnswer {
         var head = "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         if let token { head += "Authorization: Bearer \(token)\r\n" }
-        if let body { head += "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n" }
+        if let body { head += "Content-Type: \(type)\r\nContent-Length: \(body.utf8.count)\r\n" }
         for (name, value) in fields { head += "\(name): \(value)\r\n" }
         let bytes = try await Self.exchange(port, Array((head + "\r\n" + (body ?? "")).utf8))
         guard let answer = PlainAnswer(bytes) else {

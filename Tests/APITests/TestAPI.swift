@@ -40,6 +40,10 @@ struct TestAPI: Sendable {
 
     /// A client with a new token.
     func client(_ grants: Grant...) async throws -> APIClient {
+        try await client(grants)
+    }
+
+    func client(_ grants: [Grant]) async throws -> APIClient {
         http(try await store.createToken(description: "of a test", grants: grants, expiresAt: nil, createdBy: "root").text)
     }
 }
@@ -50,11 +54,15 @@ func withAPI(
     redis: String = "unix:///nonexistent/redis.sock",
     postgres: String? = nil,
     patience: Duration = .seconds(25),
+    logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+    hooks: APIHooks = APIHooks(),
     configure: (inout APIConfiguration) -> Void = { _ in },
     _ body: (TestAPI) async throws -> Void
 ) async throws {
     guard let postgres else {
-        try await withPostgres { try await withAPI(redis: redis, postgres: $0, patience: patience, configure: configure, body) }
+        try await withPostgres {
+            try await withAPI(redis: redis, postgres: $0, patience: patience, logger: logger, hooks: hooks, configure: configure, body)
+        }
         return
     }
     var configuration = APIConfiguration()
@@ -68,7 +76,6 @@ func withAPI(
         storeConfiguration.requestTimeout = patience
         storeConfiguration.rootTokenHash = TokenText.hash(TestAPI.rootToken)
         let keys = try KeyRing(parsing: KeyRing.generateKey(id: "one"))
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let store = try ConfigurationStore(configuration: storeConfiguration, keyRing: keys, loops: loops, logger: logger)
         let notifier = NotifierConfiguration(endpoint: endpoint)
         let notifierMetrics = NotifierMetrics()
@@ -81,7 +88,9 @@ func withAPI(
             publisher: ChangePublisher(client, authenticator: authenticator, metrics: notifierMetrics),
             redis: client,
             directory: InstanceDirectory(client, cluster: "keyvane"),
+            watchers: WatcherDirectory(client, cluster: "keyvane"),
             metricsText: { registry.render() },
+            hooks: hooks,
             metricsFactory: registry,
             logger: logger
         )

@@ -89,6 +89,25 @@ struct ChangeMessageTests {
         #expect(ChangeMessage.decode(text.span, foreign) == claimed)
     }
 
+    @Test("is trusted while keys are rotated, whichever of both keys its sender puts first")
+    func rotation() {
+        let (old, new) = (Array<UInt8>(0..<32), Array<UInt8>(1..<33))
+        let rings = [[old], [old, new], [new, old], [new]].map { MessageAuthenticator(keys: $0) }
+        let change = NotifierFixture.change(5)
+        let control = ControlMessage.tokenRevoked(tokenID: "ab12cd34")
+        // Rows send, columns receive; a ring without the sender's key has no way to tell.
+        let trusted = [
+            [true, true, true, false], [true, true, true, false], [false, true, true, true], [false, true, true, true],
+        ]
+        for (sender, row) in zip(rings, trusted) {
+            for (receiver, isTrusted) in zip(rings, row) {
+                let decoded = ChangeMessage.decode(change.encoded(sender).span, receiver)
+                #expect((decoded == .message(change)) == isTrusted)
+                #expect(ControlMessage.decode(control.encoded(sender).span, receiver)?.isTrusted == isTrusted)
+            }
+        }
+    }
+
     @Test("with a valid code but impossible fields is not trusted")
     func inconsistent() {
         let good = NotifierFixture.change(5, first: 4, last: 6)

@@ -8,6 +8,9 @@ import Testing
 struct ControlMessageTests {
     private static let all: [(String, ControlMessage)] = [
         ("control-token-revoked.json", .tokenRevoked(tokenID: "ab12cd34")),
+        ("control-token-changed.json", .tokenChanged(tokenID: "ab12cd34")),
+        ("control-instance-drain.json", .instanceDrain(InstanceOrder(role: .gateway, name: "gateway-1", at: 1_795_229_306_123))),
+        ("control-instance-ready.json", .instanceReady(InstanceOrder(role: .gateway, name: "gateway-1", at: 1_795_229_306_124))),
         ("control-environment-deleted.json", .environmentDeleted(environmentID: NotifierFixture.environmentID)),
     ]
 
@@ -40,13 +43,22 @@ struct ControlMessageTests {
     func tampered() throws {
         let text = try NotifierFixture.golden("control-token-revoked.json")
         #expect(Self.decode(text.replacing("ab12cd34", with: "ab12cd35"))?.isTrusted == false)
+        // A code for one thing is none for another.
+        #expect(Self.decode(text.replacing("token-revoked", with: "token-changed"))?.isTrusted == false)
         #expect(Self.decode(text.dropLast() + #","environmentId":"x"}"#)?.isTrusted == false)
+        let drain = try NotifierFixture.golden("control-instance-drain.json")
+        for (old, new) in [("1795229306123", "1795229306124"), ("\"gateway\"", "\"api\""), ("gateway-1", "gateway-2"), ("drain", "ready")] {
+            let decoded = try #require(Self.decode(drain.replacing(old, with: new)))
+            #expect(!decoded.isTrusted, "\(new)")
+        }
     }
 
     @Test(
         "that can't be read is none",
         arguments: [
-            "", "{}", #"{"type":"dance"}"#, #"{"type":"token-revoked"}"#, #"{"type":"token-revoked","tokenId":7}"#,
+            #"{"type":"instance-drain","name":"x"}"#, #"{"type":"instance-drain","role":"chef","name":"x","at":"1"}"#,
+            #"{"type":"instance-drain","role":"api","name":"x","at":"soon"}"#, "", "{}", #"{"type":"dance"}"#, #"{"type":"token-revoked"}"#,
+            #"{"type":"token-revoked","tokenId":7}"#,
             #"{"type":"token-revoked","type":"token-revoked","tokenId":"x"}"#,
             #"{"type":"token-revoked","tokenId":"x"}}"#, String(repeating: " ", count: 5_000) + #"{"type":"token-revoked","tokenId":"x"}"#,
         ]

@@ -1,6 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Reactor
 import Store
 import TestSupport
@@ -22,8 +23,38 @@ struct SchemaTests {
                     try await group.waitForAll()
                 }
                 let steps = try await database.sql("SELECT version FROM keyvane.schema_version ORDER BY version")
-                #expect(steps == ["1", "2"])
+                #expect(steps == (1...Migrations.latest).map(String.init))
             }
+        }
+    }
+
+    @Test("What was stored under an older schema is there under the newer one")
+    func older() async throws {
+        try await withPostgresDatabase { database in
+            let (workspace, project, environment) = (UUID().lowercased, UUID().lowercased, UUID().lowercased)
+            try await database.sql(
+                """
+                CREATE SCHEMA keyvane;
+                CREATE TABLE keyvane.schema_version (version integer PRIMARY KEY, applied_at timestamptz NOT NULL);
+                INSERT INTO keyvane.schema_version VALUES (1, now()), (2, now());
+                \(Migrations.all[0])
+                INSERT INTO keyvane.workspace VALUES ('\(workspace)', 'acme', 'Acme', '', now(), now());
+                INSERT INTO keyvane.project VALUES ('\(project)', '\(workspace)', 'web', 'Web', '', 'none', 'none', now(), now());
+                INSERT INTO keyvane.environment (id, workspace_id, project_id, slug, name, description, mark, origin_mark, created_at, updated_at)
+                VALUES ('\(environment)', '\(workspace)', '\(project)', 'production', '', '', 1, 1, now(), now());
+                INSERT INTO keyvane.audit (id, at, actor, action, workspace_id, environment_id, target) VALUES
+                    (gen_random_uuid(), now(), 'root', 'workspace.create', '\(workspace)', NULL, 'acme'),
+                    (gen_random_uuid(), now(), 'root', 'entry.set', '\(workspace)', '\(environment)', 'A'),
+                    (gen_random_uuid(), now(), 'root', 'token.create', NULL, NULL, 'ab12cd34');
+                """
+            )
+            try await LoopGroup.withLoops(count: 1) { loops in
+                try await StoreFixture.make(url: database.url, loops: loops).migrate()
+            }
+            let path = try await database.sql("SELECT path FROM keyvane.environment")
+            #expect(path == ["acme/web/production"])
+            let places = try await database.sql("SELECT place FROM keyvane.audit ORDER BY place")
+            #expect(places == ["*", "acme", "acme/web/production"])
         }
     }
 

@@ -49,6 +49,20 @@ struct SecretTests {
             for damaged in ["", "sealed:v1:", "sealed:v1:AAAA", "sealed:v2:" + text.dropFirst(10), String(text.dropLast(4)) + "AAAA"] {
                 await expectRefusal(.sealedValueUnreadable) { try key.open(damaged, environmentID: id, name: "A", version: 1) }
             }
+            // Into another environment of the same project, whose data key is the same.
+            let other = try await fixture.store.createEnvironment(workspace: "acme", project: "web", slug: "other", actor: "root")
+            let change = EntryChange(name: "A", op: .set("gamma"), kind: .secret)
+            _ = try await fixture.store.mutate(Mutation(environmentID: other.id, changes: [change], actor: "root"))
+            try await fixture.database.sql("UPDATE keyvane.entry SET value = '\(text)' WHERE environment_id = '\(other.id)'")
+            let stranger = try #require(try await fixture.store.entry(environmentID: other.id, name: "A")?.value?.text)
+            let otherKey = try await fixture.store.projectKey(environmentID: other.id)
+            await expectRefusal(.sealedValueUnreadable) { try otherKey.open(stranger, environmentID: other.id, name: "A", version: 1) }
+            // Back in time: the value of an older version put in the place of the present one.
+            try await fixture.set("A", "alpha 2", kind: .secret)
+            try await fixture.database.sql("UPDATE keyvane.entry SET value = '\(text)' WHERE name = 'A' AND version = 2")
+            let old = try #require(try await fixture.store.entry(environmentID: id, name: "A"))
+            #expect(old.value?.text == text && old.version == 2)
+            await expectRefusal(.sealedValueUnreadable) { try key.open(text, environmentID: id, name: "A", version: old.version) }
             // Writing it again repairs it.
             let repaired = try await fixture.set("B", "beta", kind: .secret)
             #expect(repaired.entries.first?.version == 2)

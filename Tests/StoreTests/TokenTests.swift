@@ -135,4 +135,61 @@ struct TokenTests {
             NameGlob("") == nil && NameGlob("a b") == nil && NameGlob("[a]") == nil && NameGlob(String(repeating: "a", count: 256)) == nil
         )
     }
+
+    @Test("Changed: as it was when it was decided, or not at all")
+    func changes() async throws {
+        try await StoreFixture.with { fixture in
+            let store = fixture.store
+            let root = MutationOrigin(actor: "root")
+            let wide = [Grant(workspace: "acme", permissions: [.read, .write]), Grant(workspace: "other", permissions: [.admin])]
+            let (record, text) = try await store.createToken(description: "d", grants: wide, expiresAt: nil, createdBy: "root")
+            let narrow = [Grant(workspace: "acme", permissions: [.read])]
+            let later = Date(timeIntervalSince1970: 4_000_000_000.125)
+            let changed = try #require(try await store.changeToken(record, TokenChange(grants: narrow, expiry: .at(later)), root))
+            #expect(changed.grants == narrow && changed.expiresAt == later && changed.description == "d" && changed.version == 2)
+            #expect(try await store.authenticate(text)?.grants == narrow)
+            // Decided about a version that has passed.
+            #expect(try await store.changeToken(record, TokenChange(description: "x"), root) == nil)
+            let same = try #require(try await store.changeToken(changed, TokenChange(grants: narrow), root))
+            #expect(same.version == 2)
+            let forever = try #require(try await store.changeToken(changed, TokenChange(description: "e", expiry: .never), root))
+            #expect(forever.expiresAt == nil && forever.description == "e")
+            let strict = MutationOrigin(actor: "root", condition: ["2"])
+            await expectRefusal(.preconditionFailed) { try await store.changeToken(forever, TokenChange(description: "f"), strict) }
+            await expectRefusal(.preconditionFailed) { try await store.revokeToken(record.id, strict) }
+            let past = TokenChange(expiry: .at(Date(timeIntervalSince1970: 1)))
+            _ = try await store.changeToken(forever, past, root)
+            #expect(try await store.authenticate(text) == nil)
+            try await store.revokeToken(record.id, root)
+            await expectRefusal(.notFound) { try await store.changeToken(forever, TokenChange(description: "g"), root) }
+            #expect(try await store.formerToken(record.id)?.id == record.id)
+            // Each workspace's audit tells of it, before and after.
+            let audit = try await fixture.database.sql(
+                "SELECT action, string_agg(place, ',' ORDER BY place) FROM keyvane.audit WHERE target = '\(record.id)' GROUP BY action, at ORDER BY at"
+            )
+            #expect(
+                audit == [
+                    "token.create|acme,other", "token.update|acme,other", "token.update|acme", "token.update|acme", "token.revoke|acme",
+                ]
+            )
+        }
+    }
+
+    @Test("Of writers who decided about the same version one wins")
+    func changesRace() async throws {
+        try await StoreFixture.with { fixture in
+            let store = fixture.store
+            let record = try await store.createToken(description: "0", grants: [.root], expiresAt: nil, createdBy: "root").record
+            let winners = try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number in 1...16 {
+                    group.addTask {
+                        try await store.changeToken(record, TokenChange(description: "\(number)"), MutationOrigin(actor: "root")) != nil
+                    }
+                }
+                return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+            }
+            #expect(winners == 1)
+            #expect(try await store.token(record.id)?.version == 2)
+        }
+    }
 }

@@ -12,6 +12,8 @@ package final class PostgresProxy: Sendable {
     private let answers = Mutex(0)
     private let cuts = Mutex(0)
     private let period = Mutex<Int?>(nil)
+    /// Made by `open`.
+    private let pairs = Mutex<LoopBound<PairList>?>(nil)
 
     fileprivate init(to database: PostgresDatabase, on loop: Loop) throws {
         self.database = database
@@ -28,11 +30,24 @@ package final class PostgresProxy: Sendable {
         self.period.withLock { $0 = period }
     }
 
+    /// Cuts every connection as it is, whatever is under way on it. The server learns of it when it next looks.
+    package func cut() async throws {
+        try await loop.run { [self] in
+            guard let pairs = pairs.withLock({ $0 })?.value else { return }
+            for pair in pairs.all { pair.close() }
+            pairs.all = []
+        }
+    }
+
     fileprivate func open() async throws -> LoopBound<Listener> {
         try await loop.run { [self] in
             let upstream = try Endpoint(parsing: "unix:\(database.server.socketPath)")
+            let list = PairList()
+            pairs.withLock { $0 = LoopBound(list, loop: loop) }
             let listener = try Listener(socket, on: loop) { [self] client in
-                PostgresProxyPair(client) { [self] in loses($0) }.connect(to: upstream)
+                let pair = PostgresProxyPair(client) { [self] in loses($0) }
+                list.all.append(pair)
+                pair.connect(to: upstream)
             }
             return LoopBound(listener, loop: loop)
         }
@@ -53,6 +68,11 @@ package final class PostgresProxy: Sendable {
         cuts.withLock { $0 += 1 }
         return true
     }
+}
+
+/// Confined to the proxy's loop.
+private final class PairList {
+    var all: [PostgresProxyPair] = []
 }
 
 /// Runs `body` with a proxy in front of the database.
@@ -101,7 +121,7 @@ private final class PostgresProxyPair: ConnectionHandler {
         }
     }
 
-    private func close() {
+    func close() {
         guard !isClosed else { return }
         isClosed = true
         client.close()

@@ -13,9 +13,10 @@ package final class PostgresServer: Sendable {
     private let binaries: String
     /// Runs a command as a user that PostgreSQL accepts: it refuses root.
     private let unprivileged: [String]
-    /// The shell's standard input and its other end; both close-on-exec.
-    private let input: Int32
-    private let lifeline: Int32
+    /// The shell's standard input and its other end, both close-on-exec; nil for a standby.
+    private let pipe: (input: Int32, lifeline: Int32)?
+    /// The primary of a standby, whose shell ends both.
+    private let primary: PostgresServer?
 
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
@@ -30,7 +31,9 @@ package final class PostgresServer: Sendable {
             "-k $directory -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=300" start >>"$directory/log" 2>&1
         if [ $? -eq 0 ]; then echo ready; else tail -n 5 "$directory"/*log; echo failed; fi
         cat >/dev/null
-        "$@" "$binaries/pg_ctl" -D "$directory/data" -m immediate -w -s stop >/dev/null 2>&1
+        for data in "$directory"/data "$directory"/standby/data; do
+            if [ -f "$data/postmaster.pid" ]; then "$@" "$binaries/pg_ctl" -D "$data" -m immediate -w -s stop >/dev/null 2>&1; fi
+        done
         rm -rf "$directory"
         """
 
@@ -56,16 +59,26 @@ package final class PostgresServer: Sendable {
         } else {
             unprivileged = ["env"]
         }
-        (input, lifeline) = try PostgresCommand.pipe()
+        let ends = try SpawnedCommand.pipe()
+        pipe = (ends.reading, ends.writing)
+        primary = nil
+    }
+
+    private init(standbyOf primary: PostgresServer) {
+        directory = "\(primary.directory)/standby"
+        binaries = primary.binaries
+        unprivileged = primary.unprivileged
+        pipe = nil
+        self.primary = primary
     }
 
     deinit {
-        close(lifeline)
+        if let pipe { close(pipe.lifeline) }
     }
 
     private func launch() async throws {
-        let shell = try PostgresCommand(["/bin/sh", "-c", Self.script, "postgres", directory, binaries] + unprivileged, input: input)
-        close(input)
+        let shell = try SpawnedCommand(["/bin/sh", "-c", Self.script, "postgres", directory, binaries] + unprivileged, input: pipe?.input)
+        if let pipe { close(pipe.input) }
         let answer = await shell.output { $0.hasSuffix("ready\n") || $0.hasSuffix("failed\n") }
         guard answer.hasSuffix("ready\n") else { throw Failure(description: "PostgreSQL didn't start: \(answer)") }
     }
@@ -75,6 +88,9 @@ package final class PostgresServer: Sendable {
         "postgresql://postgres@/\(database)?host=\(directory)"
     }
 
+    /// Where its socket is: a host in the sense of libpq.
+    package var host: String { directory }
+
     /// Where it listens.
     package var socketPath: String { "\(directory)/.s.PGSQL.5432" }
 
@@ -82,15 +98,44 @@ package final class PostgresServer: Sendable {
     @discardableResult
     package func sql(_ statements: String, database: String = "postgres") async throws -> [String] {
         let connect = ["-h", directory, "-U", "postgres", "-d", database]
-        let text = try await PostgresCommand.run(
+        let text = try await SpawnedCommand.run(
             ["\(binaries)/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"] + connect + ["-c", statements]
         )
         return text.split(separator: "\n").map(String.init)
     }
 
+    // MARK: Failover
+
+    /// A second server that follows this one. From then on a commit here is answered when it is there as well, so a promotion loses nothing
+    /// that was answered.
+    package func startStandby() async throws -> PostgresServer {
+        let standby = PostgresServer(standbyOf: self)
+        let copy = ["-h", directory, "-U", "postgres", "-D", "\(standby.directory)/data", "-X", "stream", "-c", "fast", "-R", "--no-sync"]
+        try await SpawnedCommand.run(unprivileged + ["\(binaries)/pg_basebackup"] + copy)
+        let options = "-k \(standby.directory) -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=300"
+        try await standby.control(["-t", "120", "-o", options, "start"])
+        try await sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        try await sql("SELECT pg_reload_conf()")
+        _ = try await eventually("the standby following") { [self] in
+            try await sql("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'").isEmpty ? nil : true
+        }
+        return standby
+    }
+
+    /// Makes a standby the primary.
+    package func promote() async throws {
+        try await control(["promote"])
+    }
+
+    /// Sends a signal (`KILL`, `STOP`, `CONT`) to the server and every process of its own: the end of a machine, or its sleep.
+    package func signal(_ name: String) async throws {
+        let script = #"pid=$(head -n 1 "$1/postmaster.pid"); kill -"$2" $pid $(cat /proc/$pid/task/$pid/children)"#
+        try await SpawnedCommand.run(["/bin/sh", "-c", script, "signal", "\(directory)/data", name])
+    }
+
     /// The whole database as SQL text.
     package func dump(database: String) async throws -> String {
-        try await PostgresCommand.run(["\(binaries)/pg_dump", "-h", directory, "-U", "postgres", "--inserts", database])
+        try await SpawnedCommand.run(["\(binaries)/pg_dump", "-h", directory, "-U", "postgres", "--inserts", database])
     }
 
     /// Ends the server as a crash does where `mode` is `immediate`; `fast` ends it in order.
@@ -107,7 +152,7 @@ package final class PostgresServer: Sendable {
         // pg_ctl's restart reads the options of the last start from the data folder.
         let command =
             unprivileged + ["\(binaries)/pg_ctl", "-D", "\(directory)/data", "-l", "\(directory)/server.log", "-w", "-s"] + arguments
-        try await PostgresCommand.run(command)
+        try await SpawnedCommand.run(command)
     }
 
     private static func findBinaries() -> String? {

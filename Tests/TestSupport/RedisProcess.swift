@@ -32,8 +32,9 @@ package func withRedis<Value>(
 package final class RedisProcess: Sendable {
     private struct Running {
         let pid: pid_t
-        let lifeline: Pipe
-        let output: FileHandle
+        let shell: SpawnedCommand
+        /// The shell's standard input.
+        let lifeline: Int32
     }
 
     package let port: UInt16
@@ -76,26 +77,17 @@ package final class RedisProcess: Sendable {
 
     /// Starts it again, empty, and returns when it answers.
     package func start() async throws {
-        let process = Process()
-        let lifeline = Pipe()
-        let output = Pipe()
-        // Another child of this process must not keep the server alive.
-        _ = fcntl(lifeline.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
         let secret = password.map { ["--requirepass", $0] } ?? []
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments =
-            [
-                "-c", Self.script, "redis", "--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
-                "/tmp",
-            ]
-            + secret
-        process.standardInput = lifeline
-        process.standardOutput = output
-        try process.run()
-        let reading = output.fileHandleForReading
-        let line = await Self.onThread { String(decoding: reading.availableData, as: UTF8.self) }
-        guard let pid = pid_t(line.trimmingCharacters(in: .newlines)) else { throw DeadlinePassed("redis-server on port \(port): \(line)") }
-        running.withLock { $0 = Running(pid: pid, lifeline: lifeline, output: reading) }
+        let arguments = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", "/tmp"] + secret
+        let lifeline = try SpawnedCommand.pipe()
+        let shell = try SpawnedCommand(["/bin/sh", "-c", Self.script, "redis"] + arguments, input: lifeline.reading)
+        close(lifeline.reading)
+        let line = await shell.output { $0.hasSuffix("\n") }
+        guard let pid = pid_t(line.trimmingCharacters(in: .newlines)) else {
+            close(lifeline.writing)
+            throw DeadlinePassed("redis-server on port \(port): \(line)")
+        }
+        running.withLock { $0 = Running(pid: pid, shell: shell, lifeline: lifeline.writing) }
     }
 
     /// Ends it in order.
@@ -113,9 +105,9 @@ package final class RedisProcess: Sendable {
     package func kill() async {
         guard let server = running.withLock({ $0.take() }) else { return }
         Glibc.kill(server.pid, SIGKILL)
-        try? server.lifeline.fileHandleForWriting.close()
-        // The shell's end closes its output.
-        _ = await Self.onThread { try? server.output.readToEnd() }
+        close(server.lifeline)
+        // The shell ends after its server.
+        _ = await server.shell.end()
     }
 
     /// SIGSTOP: its sockets stay open and answer nothing.

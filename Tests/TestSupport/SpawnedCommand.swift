@@ -5,7 +5,8 @@ import Foundation
 import Glibc
 
 /// A child process with a pipe as its standard output. Every descriptor is close-on-exec: one child never keeps another one's pipe open.
-struct PostgresCommand {
+/// Foundation's `Process` is not used for these: started from many tests at a time, `run()` crashed now and then.
+struct SpawnedCommand {
     let process: pid_t
     /// Reads the child's standard output; closed by `output`.
     let reading: Int32
@@ -62,19 +63,24 @@ struct PostgresCommand {
         }
     }
 
+    /// Waits until it has ended, and says how.
+    func end() async -> Int32 {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                var status: Int32 = 0
+                while waitpid(process, &status, 0) < 0, errno == EINTR {}
+                continuation.resume(returning: status)
+            }
+        }
+    }
+
     /// Runs a command to its end.
     /// - Throws: what it printed, where its exit code isn't 0.
     @discardableResult
     static func run(_ arguments: [String]) async throws -> String {
-        let command = try PostgresCommand(arguments)
+        let command = try SpawnedCommand(arguments)
         let text = await command.output()
-        let code = await withCheckedContinuation { continuation in
-            DispatchQueue.global().async {
-                var status: Int32 = 0
-                while waitpid(command.process, &status, 0) < 0, errno == EINTR {}
-                continuation.resume(returning: status)
-            }
-        }
+        let code = await command.end()
         guard code == 0 else { throw PostgresServer.Failure(description: "\(arguments[0]): \(text)") }
         return text
     }

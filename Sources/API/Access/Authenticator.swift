@@ -5,12 +5,10 @@ import HTTPTypes
 import Hummingbird
 import Store
 
-/// Finds out whose request it is.
+/// Finds out whose request it is. The store bounds what a token's text may be; a header can't be longer than the parser allows.
 struct Authenticator: Sendable {
-    /// Longer than any token we make or let be configured.
-    private static let maximumTokenBytes = 512
-
     let store: ConfigurationStore
+    let cache: TokenCache
 
     func token(of request: Request) async throws -> TokenRecord {
         // RFC 6750, section 3: no error code where no credentials came at all.
@@ -18,7 +16,8 @@ struct Authenticator: Sendable {
             throw Problem(.missingToken, "This needs a token. Send `Authorization: Bearer <token>`.")
                 .with { $0.headers[.wwwAuthenticate] = "Bearer realm=\"keyvane\"" }
         }
-        if text.utf8.count <= Self.maximumTokenBytes, let token = try await store.authenticate(text) { return token }
+        let found = try await cache.token(TokenText.hash(text)) { () throws(StoreError) in try await store.authenticate(text) }
+        if let found { return found }
         throw Problem(.invalidToken, "This token is unknown, revoked or expired. Get a new one from an administrator.")
             .with { $0.headers[.wwwAuthenticate] = "Bearer realm=\"keyvane\", error=\"invalid_token\"" }
     }

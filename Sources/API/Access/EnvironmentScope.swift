@@ -15,8 +15,7 @@ struct EnvironmentScope: Sendable {
 
     /// For one entry, before it is looked up: the answer must not tell whether it exists.
     func requireRead(_ name: String) throws(Problem) {
-        if access.canRead(name) { return }
-        throw knows(name) ? .notGranted("read") : .notFound
+        try access.requireRead(name)
     }
 
     /// For several entries at once; which names may be written is asked when they are known.
@@ -26,16 +25,23 @@ struct EnvironmentScope: Sendable {
 
     func requireWrite(_ name: String) throws(Problem) {
         if access.canWrite(name) { return }
-        throw knows(name) ? .notGranted("write") : .notFound
+        throw access.knows(name) ? .notGranted("write") : .notFound
     }
 
     /// Whether watchers with this token would see it, value and all.
     func reveals(_ name: String, _ kind: EntryKind) -> Bool {
         access.visibility.shows(name, kind: kind)
     }
+}
+
+extension EnvironmentAccess {
+    func requireRead(_ name: String) throws(Problem) {
+        if canRead(name) { return }
+        throw knows(name) ? .notGranted("read") : .notFound
+    }
 
     /// Some grant reaches the name, whatever it allows.
-    private func knows(_ name: String) -> Bool {
-        access.canRead(name) || access.canWrite(name) || access.isAdmin
+    fileprivate func knows(_ name: String) -> Bool {
+        canRead(name) || canWrite(name) || isAdmin
     }
 }

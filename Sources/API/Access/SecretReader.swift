@@ -8,8 +8,10 @@ import Store
 /// to this request.
 struct SecretReader {
     private let store: ConfigurationStore
-    private let scope: EnvironmentScope
+    let scope: EnvironmentScope
     private var key: ProjectKey?
+    /// The names of the secrets whose text it gave out: whoever answers with them has that recorded first.
+    private(set) var revealed: [String] = []
 
     init(_ store: ConfigurationStore, _ scope: EnvironmentScope) {
         self.store = store
@@ -23,7 +25,9 @@ struct SecretReader {
             return text
         case .sealed(let sealed):
             guard scope.reveals(name, .secret) else { return nil }
-            return try await projectKey().open(sealed, environmentID: scope.record.id, name: name, version: version)
+            let text = try await projectKey().open(sealed, environmentID: scope.record.id, name: name, version: version)
+            revealed.append(name)
+            return text
         }
     }
 
@@ -37,6 +41,12 @@ struct SecretReader {
     mutating func text(_ change: Change) async throws -> String? {
         guard let value = change.value else { return nil }
         return try await text(value, name: change.name, version: change.version)
+    }
+
+    /// Nil also for a deletion, which has no value.
+    mutating func text(_ version: EntryVersion) async throws -> String? {
+        guard let value = version.value else { return nil }
+        return try await text(value, name: version.name, version: version.version)
     }
 
     private mutating func projectKey() async throws -> ProjectKey {

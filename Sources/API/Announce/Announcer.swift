@@ -62,6 +62,17 @@ final class Announcer: Sendable {
         append(.control(.tokenRevoked(tokenID: tokenID)), bytes: 256)
     }
 
+    /// The same for other grants or another expiry.
+    func changed(tokenID: String) {
+        append(.control(.tokenChanged(tokenID: tokenID)), bytes: 256)
+    }
+
+    /// Watchers learn of it from their gateways' next sweep at the latest.
+    func deleted(environmentID: UUID) {
+        bell.ring(environmentID)
+        append(.control(.environmentDeleted(environmentID: environmentID.lowercased)), bytes: 256)
+    }
+
     /// Where Redis is known to be away nothing is kept: when it comes back, the relay reads the outbox anyway.
     private func append(_ item: Item, bytes: Int) {
         if !publisher.isConnected || !committed.append(item, bytes: bytes) {

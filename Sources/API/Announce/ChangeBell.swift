@@ -27,6 +27,9 @@ final class ChangeBell: Sendable {
         self.metrics = metrics
     }
 
+    /// How many wait now.
+    var waiting: Int { state.withLock { $0.count } }
+
     /// The continuations are called outside of the mutex: what they wake may want it.
     func ring(_ environmentID: UUID) {
         let waiters = state.withLock { $0.waiters[environmentID].map { Array($0.values) } ?? [] }

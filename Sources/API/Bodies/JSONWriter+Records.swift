@@ -52,10 +52,20 @@ extension JSONWriter {
         member("updatedBy", entry.updatedBy)
     }
 
-    mutating func members(_ entry: SnapshotEntry, value: String) {
-        member("name", entry.name)
+    mutating func members(_ version: EntryVersion, value: String?) {
+        member("version", version.version)
         member("value", value)
-        member("isSecret", entry.kind == .secret)
+        member("op", version.op.rawValue)
+        member("revision", version.revision)
+        member("at", version.at)
+        member("by", version.by)
+        member("note", version.note.flatMap { $0.isEmpty ? nil : $0 })
+    }
+
+    mutating func members(_ entry: ExportedEntry) {
+        member("name", entry.name)
+        member("value", entry.value)
+        member("isSecret", entry.isSecret)
         member("version", entry.version)
         member("revision", entry.revision)
     }

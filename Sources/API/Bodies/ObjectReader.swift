@@ -85,6 +85,20 @@ struct ObjectReader {
         }
     }
 
+    /// A whole number that must be there.
+    mutating func integer(_ name: String, in range: ClosedRange<Int64>) -> Int64 {
+        switch members[name] {
+        case .integer(let number)? where range.contains(number): return number
+        // To JSON Schema 7.0 is a whole number too.
+        case .number(let number)? where Int64(exactly: number).map(range.contains) ?? false: return Int64(number)
+        case .integer?, .number?:
+            let allowed = range.upperBound == .max ? "of at least \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
+            refuse(name, "must be a whole number \(allowed)")
+        case let value: refuse(name, value.map { "must be a whole number, not \($0.kindName)" } ?? "is missing")
+        }
+        return range.lowerBound
+    }
+
     /// The faults of the objects become this reader's faults.
     mutating func objects<Item>(_ name: String, fields: Set<String>, _ read: (inout ObjectReader) -> Item) -> [Item] {
         list(name) { reader, element, pointer in

@@ -5,23 +5,14 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-/// Takes a request's body off the wire: the right media type, no more than the limit, one JSON value.
+/// Takes a request's body off the wire: a media type that the route reads, and no more than the limit.
 enum RequestBodyReader {
-    static func json(_ request: Request, limit: Int) async throws(Problem) -> JSONValue {
-        try checkMediaType(request)
-        let body = try await bytes(request, limit: limit)
-        do throws(JSONParser.Fault) {
-            return try JSONParser.parse(Array(buffer: body))
-        } catch {
-            throw Problem(.malformedJSON, "The body is not JSON: \(error.reason) (at byte \(error.offset)).")
-        }
-    }
-
-    private static func bytes(_ request: Request, limit: Int) async throws(Problem) -> ByteBuffer {
+    static func bytes(_ request: Request, _ mediaTypes: [String], limit: Int) async throws(Problem) -> [UInt8] {
+        try checkMediaType(request, mediaTypes)
         // Said beforehand, an oversized body is refused before a byte of it is kept.
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge(limit) }
         do {
-            return try await request.body.collect(upTo: limit)
+            return Array(buffer: try await request.body.collect(upTo: limit))
         } catch is NIOTooManyBytesError {
             throw tooLarge(limit)
         } catch {
@@ -34,13 +25,14 @@ enum RequestBodyReader {
         Problem(.bodyTooLarge, "The body is larger than \(limit) bytes. Send fewer changes at once.")
     }
 
-    /// Without a Content-Type the body is taken for what every route expects (RFC 9110, section 8.3, allows the guess).
-    private static func checkMediaType(_ request: Request) throws(Problem) {
+    /// Without a Content-Type the body is taken for what the route expects (RFC 9110, section 8.3, allows the guess).
+    private static func checkMediaType(_ request: Request, _ mediaTypes: [String]) throws(Problem) {
         guard let text = request.headers[.contentType] else { return }
         let parts = text.lowercased().split(separator: ";").map { $0.filter { !$0.isWhitespace } }
         let charsets = parts.dropFirst().filter { $0.hasPrefix("charset=") }.map { $0.dropFirst(8).filter { $0 != "\"" } }
-        if parts.first == "application/json", charsets.allSatisfy({ $0 == "utf-8" }) { return }
-        throw Problem(.unsupportedMediaType, "This route reads JSON. Send `Content-Type: application/json`.")
-            .with { $0.headers[.accept] = "application/json" }
+        if parts.first.map(mediaTypes.contains) ?? false, charsets.allSatisfy({ $0 == "utf-8" }) { return }
+        let types = mediaTypes.joined(separator: ", ")
+        throw Problem(.unsupportedMediaType, "This route reads \(types), in UTF-8. Send the fitting `Content-Type`.")
+            .with { $0.headers[.accept] = types }
     }
 }

@@ -3,6 +3,7 @@
 
 import HTTPTypes
 import Hummingbird
+import NIOCore
 import Store
 
 extension Response {
@@ -17,6 +18,22 @@ extension Response {
         var headers = headers
         headers[.contentType] = "application/json"
         return Response(status: status, headers: headers, body: .init(byteBuffer: writer.buffer))
+    }
+
+    /// A bare array of objects, as others' clients expect it.
+    static func array<Item>(_ items: [Item], headers: HTTPFields, _ write: (inout JSONWriter, Item) -> Void) -> Response {
+        var writer = JSONWriter(capacity: 128 + items.count * 128)
+        writer.array(items) { array, item in array.object { write(&$0, item) } }
+        var headers = headers
+        headers[.contentType] = "application/json"
+        return Response(status: .ok, headers: headers, body: .init(byteBuffer: writer.buffer))
+    }
+
+    /// A configuration in another form than JSON.
+    static func document(_ bytes: [UInt8], _ format: ConfigurationFormat, headers: HTTPFields) -> Response {
+        var headers = headers
+        headers[.contentType] = format.contentType
+        return Response(status: .ok, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 
     /// `{"items":[…],"nextCursor":…}`; the cursor is null on the last page.
@@ -43,6 +60,13 @@ extension HTTPFields {
     func tagged(_ number: Int64) -> HTTPFields {
         var fields = self
         fields[.eTag] = EntityTagList.tag(number)
+        return fields
+    }
+
+    /// A workspace's, a project's, an environment's or a token's tag.
+    func tagged(_ tag: String) -> HTTPFields {
+        var fields = self
+        fields[.eTag] = "\"\(tag)\""
         return fields
     }
 

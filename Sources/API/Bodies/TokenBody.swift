@@ -16,16 +16,24 @@ struct TokenBody {
     init(_ json: JSONValue, maker: TokenRecord, now: Date) throws(Problem) {
         var body = ObjectReader(json, fields: ["description", "grants", "expiresAt"])
         description = body.optionalText("description", .remark) ?? ""
-        let read = body.objects("grants", fields: ["workspace", "project", "environment", "names", "permissions"]) { Self.grant(&$0) }
-        if !body.contains("grants") {
-            body.refuse("grants", "is missing")
-        } else if body.faults.isEmpty, read.isEmpty || read.count > Self.maximumGrants {
-            body.refuse("grants", "must hold 1 to \(Self.maximumGrants) grants")
-        }
-        expiresAt = Self.expiry(&body, maker, now)
+        let read = Self.grants(&body)
+        if !body.contains("grants") { body.refuse("grants", "is missing") }
+        let faulty = body.faults.count
+        let expiry = Self.expiry(&body, now)
+        if body.faults.count == faulty || !body.contains("expiresAt") { Self.requireMortal(&body, expiry, maker) }
+        expiresAt = expiry
         try body.check()
         grants = read
         try Self.requireGrantable(grants, maker)
+    }
+
+    /// 1 to 100 of them, where the field is there.
+    static func grants(_ body: inout ObjectReader) -> [Grant] {
+        let grants = body.objects("grants", fields: ["workspace", "project", "environment", "names", "permissions"]) { grant(&$0) }
+        if body.contains("grants"), body.faults.isEmpty, grants.isEmpty || grants.count > maximumGrants {
+            body.refuse("grants", "must hold 1 to \(maximumGrants) grants")
+        }
+        return grants
     }
 
     private static func grant(_ item: inout ObjectReader) -> Grant {
@@ -52,24 +60,25 @@ struct TokenBody {
         return grant
     }
 
-    /// Judged only where the rest was readable, so that one mistake isn't reported as two.
-    private static func expiry(_ body: inout ObjectReader, _ maker: TokenRecord, _ now: Date) -> Date? {
-        var expiry: Date?
-        if let text = body.optionalText("expiresAt", .any) {
-            expiry = Timestamp.date(text)
-            if expiry == nil { body.refuse("expiresAt", "must be a time such as 2030-01-31T12:00:00Z") }
+    /// Nil for none, or where it can't be read or has passed, which is refused.
+    static func expiry(_ body: inout ObjectReader, _ now: Date) -> Date? {
+        guard let text = body.optionalText("expiresAt", .any) else { return nil }
+        guard let expiry = Timestamp.date(text) else {
+            body.refuse("expiresAt", "must be a time such as 2030-01-31T12:00:00Z")
+            return nil
         }
-        if body.contains("expiresAt"), !body.faults.isEmpty { return nil }
-        if let expiry, expiry <= now { body.refuse("expiresAt", "is in the past") }
-        // Otherwise a token could outlive itself through another one.
-        if let limit = maker.expiresAt, (expiry ?? .distantFuture) > limit {
-            body.refuse("expiresAt", "must not be later than the expiry of the token that makes it, \(Timestamp(limit))")
-        }
+        if expiry <= now { body.refuse("expiresAt", "is in the past") }
         return expiry
     }
 
+    /// Otherwise a token could outlive itself through another one. Nil is for ever.
+    static func requireMortal(_ body: inout ObjectReader, _ expiry: Date?, _ maker: TokenRecord) {
+        guard let limit = maker.expiresAt, (expiry ?? .distantFuture) > limit else { return }
+        body.refuse("expiresAt", "must not be later than the expiry of the token that makes it, \(Timestamp(limit))")
+    }
+
     /// The last question, about a body that is right in itself: 403, not 422.
-    private static func requireGrantable(_ grants: [Grant], _ maker: TokenRecord) throws(Problem) {
+    static func requireGrantable(_ grants: [Grant], _ maker: TokenRecord) throws(Problem) {
         let refused = grants.indices.filter { !maker.mayGrant(grants[$0]) }
         if refused.isEmpty { return }
         throw Problem(.notGranted, "Nobody can grant more than he has, or where he is not `admin`.").with { problem in

@@ -7,6 +7,7 @@ extension HTTPField.Name {
     static let requestID = known("X-Request-Id")
     static let traceParent = known("traceparent")
     static let keyshadeToken = known("x-keyshade-token")
+    static let idempotencyKey = known("Idempotency-Key")
     /// The revision that the environment has after a mutation.
     static let keyvaneRevision = known("Keyvane-Revision")
     /// Why `/readyz` says no.

@@ -13,6 +13,10 @@ extension Problem {
             self = .notFound
         case .conflict:
             self.init(conflict, Self.sentence(error.message))
+        case .idempotencyKeyReused:
+            self.init(.idempotencyKeyReused, Self.sentence(error.message))
+        case .revisionTooOld:
+            self.init(.sinceTooOld, Self.sentence(error.message))
         case .preconditionFailed:
             self.init(
                 .preconditionFailed,
@@ -23,15 +27,21 @@ extension Problem {
         case .invalid where error.field == "cursor":
             self = .invalidParameter("cursor", "is not one that a list has answered with")
         case .invalid:
-            self = .invalidBody([FieldFault(error.field.map { "/\($0)" } ?? "", error.message)])
+            // The field's own name stands beside the detail already.
+            let name = error.field?.split(separator: "/").last.map { "\($0) " } ?? ""
+            self = .invalidBody([FieldFault(error.field.map { "/\($0)" } ?? "", String(error.message.trimmingPrefix(name)))])
         case .environmentTooLarge:
             self.init(.environmentTooLarge, Self.sentence(error.message))
         // At a first start the schema is still being made by one of the instances; until then nothing can be served.
-        case .unavailable, .schemaMissing:
+        case .unavailable, .schemaMissing, .moved:
             self = .unavailable("The database can't be reached at the moment. Try again; a change can safely be sent again as it was.")
             underlying = error
+        // Keys are being rotated, and this process was left out: another one can do it. The log has the remedy.
+        case .masterKeyMissing, .masterKeyWrong:
+            self = .unavailable("This server can't open the project's secrets at the moment. Try again.")
+            underlying = error
         // Nothing that a caller could have caused or could mend: the log has it, the answer doesn't.
-        case .configurationInvalid, .schemaTooNew, .masterKeyMissing, .masterKeyWrong, .sealedValueUnreadable,
+        case .configurationInvalid, .schemaTooNew, .sealedValueUnreadable,
             .internalError:
             self = .unexpected
             underlying = error

@@ -69,6 +69,14 @@ struct FieldFault: Equatable, Sendable {
     }
 }
 
+extension FieldFault {
+    /// A line of a document has no pointer, only its number.
+    fileprivate var subject: String {
+        if pointer.isEmpty { return "The body" }
+        return pointer.hasPrefix("/") ? "The field \(pointer)" : pointer.prefix(1).uppercased() + pointer.dropFirst()
+    }
+}
+
 extension JSONWriter {
     fileprivate mutating func write(_ fault: FieldFault) {
         member("pointer", fault.pointer)
@@ -94,7 +102,7 @@ extension Problem {
     static func invalidBody(_ faults: [FieldFault]) -> Problem {
         let detail =
             switch faults.count {
-            case 1: "\(faults[0].pointer.isEmpty ? "The body" : "The field \(faults[0].pointer)") \(faults[0].detail)."
+            case 1: "\(faults[0].subject) \(faults[0].detail)."
             default: "\(faults.count) fields are not acceptable."
             }
         // A body can hold as many faults as it has bytes; the first hundred say enough.

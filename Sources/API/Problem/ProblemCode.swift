@@ -4,7 +4,7 @@
 import HTTPTypes
 
 /// Every code an error answer can carry, and the one table that gives each its status. Codes are part of the interface: they never change.
-enum ProblemCode: String, CaseIterable, Sendable {
+package enum ProblemCode: String, CaseIterable, Sendable {
     // 400: what can't be read at all.
     case malformedRequest = "malformed_request"
     case malformedJSON = "malformed_json"
@@ -30,6 +30,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case invalidName = "invalid_name"
     case invalidParameter = "invalid_parameter"
     case environmentTooLarge = "environment_too_large"
+    case idempotencyKeyReused = "idempotency_key_reused"
     // 500 and 503: ours. Everything before is the caller's to mend.
     case internalError = "internal_error"
     case unavailable = "unavailable"
@@ -47,7 +48,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .preconditionFailed: .preconditionFailed
         case .bodyTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType
-        case .invalidBody, .invalidName, .invalidParameter, .environmentTooLarge: .unprocessableContent
+        case .invalidBody, .invalidName, .invalidParameter, .environmentTooLarge, .idempotencyKeyReused: .unprocessableContent
         case .internalError: .internalServerError
         case .unavailable: .serviceUnavailable
         }

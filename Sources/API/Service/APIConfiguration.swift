@@ -10,6 +10,8 @@ package struct APIConfiguration: Sendable {
     package var instance = "api"
     package var version = "0.0.0"
     package var maximumBodyBytes = 1_048_576
+    /// Of a document that is imported.
+    package var maximumImportBytes = 10_485_760
     /// All header fields of a request together.
     package var maximumHeadBytes = 32_768
     /// A keep-alive connection without a request is closed after this. Longer than the balancer keeps its own idle ones.
@@ -20,6 +22,8 @@ package struct APIConfiguration: Sendable {
     /// How often a long poll looks by itself: while the change channel is up, and while it isn't.
     package var longPollCheck: Duration = .seconds(5)
     package var longPollCheckWithoutChannel: Duration = .milliseconds(500)
+    /// Records of secrets' reads that wait for PostgreSQL; beyond that a read waits for its own.
+    package var maximumAuditBytes = 1_048_576
     /// Announcements that wait for Redis; what comes on top is left to the outbox relay.
     package var maximumAnnouncementBytes = 16_777_216
 

@@ -23,12 +23,15 @@ final class APIMetrics: Sendable {
     /// Announcements left to the relay because Redis was away or the queue was full.
     let announcementsDropped: Counter
     let announcementQueueBytes: Meter
+    /// Records of reads that wait for PostgreSQL.
+    let auditQueueBytes: Meter
     let longPolls: Meter
 
     init(factory: any MetricsFactory) {
         self.factory = factory
         announcementsDropped = Counter(label: "api_announcements_dropped_total", factory: factory)
         announcementQueueBytes = Meter(label: "api_announcement_queue_bytes", factory: factory)
+        auditQueueBytes = Meter(label: "api_audit_queue_bytes", factory: factory)
         longPolls = Meter(label: "api_long_polls", factory: factory)
     }
 

@@ -21,12 +21,19 @@ import Synchronization
 
 /// One API process's HTTP side: stateless, so any number of them serve the same database.
 package final class APIService: Sendable {
+    /// Every method of every path, as the documentation writes them.
+    package let routePaths: [(method: String, path: String)]
     private let configuration: APIConfiguration
     /// Run by `run()`, fed by the routes.
     private let announcer: Announcer
     private let bell: ChangeBell
     private let channel: ChangeChannelState
     private let drainState = DrainState()
+    private let orders: Mutex<InstanceOrderDesk>
+    private let tokens = TokenCache()
+    private let audit: SecretReadAudit
+    private let store: ConfigurationStore
+    private let hooks: APIHooks
     /// Hummingbird's own way to stop accepting, finish what is under way, and close.
     private let listener: ServiceGroup
     private let address: Latch<ListenAddress>
@@ -43,7 +50,9 @@ package final class APIService: Sendable {
         publisher: ChangePublisher,
         redis: RedisClient,
         directory: InstanceDirectory,
+        watchers: WatcherDirectory,
         metricsText: @escaping @Sendable () -> [UInt8],
+        hooks: APIHooks = APIHooks(),
         metricsFactory: any MetricsFactory = MetricsSystem.factory,
         logger: Logger
     ) {
@@ -68,22 +77,33 @@ package final class APIService: Sendable {
             drain: drainState,
             metricsText: metricsText
         )
+        let committer = Committer(store: store, announcer: announcer, waiter: AppliedWaiter(watchers))
+        let audit = SecretReadAudit(store: store, limit: configuration.maximumAuditBytes, metrics: metrics, logger: logger)
         let routes = [
-            WorkspaceRoutes(store: store).routes,
-            ProjectRoutes(store: store).routes,
-            EnvironmentRoutes(store: store).routes,
-            EntryRoutes(kind: .variable, store: store, announcer: announcer).routes,
-            EntryRoutes(kind: .secret, store: store, announcer: announcer).routes,
-            ConfigurationRoutes(store: store, announcer: announcer).routes,
+            WorkspaceRoutes(store: store, announcer: announcer).routes,
+            ProjectRoutes(store: store, announcer: announcer).routes,
+            EnvironmentRoutes(store: store, announcer: announcer).routes,
+            EntryRoutes(kind: .variable, store: store, committer: committer).routes,
+            EntryRoutes(kind: .secret, store: store, committer: committer).routes,
+            EntryActionRoutes(kind: .variable, store: store, committer: committer).routes,
+            EntryActionRoutes(kind: .secret, store: store, committer: committer).routes,
+            ConfigurationRoutes(store: store, committer: committer).routes,
+            ImportRoutes(store: store, committer: committer, watchers: watchers, limit: configuration.maximumImportBytes).routes,
+            HistoryRoutes(store: store, committer: committer).routes,
+            WatcherRoutes(directory: watchers).routes,
             ChangeRoutes(store: store, bell: bell, interval: interval).routes,
-            TokenRoutes(store: store, announcer: announcer).routes,
+            TokenRoutes(store: store, announcer: announcer, cache: tokens).routes,
+            ConnectTokenRoutes(store: store).routes,
             WhoamiRoutes().routes,
-            InstanceRoutes(directory: directory).routes,
+            AuditRoutes(store: store).routes,
+            InstanceRoutes(directory: directory, publisher: publisher, store: store).routes,
+            KeyshadeRoutes(store: store).routes,
+            OpenAPIRoutes().routes,
             health.routes,
-        ]
+        ].flatMap { $0 }
         let address = Latch<ListenAddress>()
         let application = Application(
-            router: Self.router(routes.flatMap { $0 }, store, configuration, metrics),
+            router: Self.router(routes, Authenticator(store: store, cache: tokens), audit, configuration, metrics),
             server: .http1(configuration: Self.connections(configuration)),
             configuration: ApplicationConfiguration(address: .hostname(configuration.host, port: configuration.port), backlog: 1_024),
             onServerRunning: { channel in
@@ -92,8 +112,13 @@ package final class APIService: Sendable {
             logger: logger
         )
         listener = ServiceGroup(configuration: .init(services: [application], logger: logger))
+        routePaths = routes.map { ($0.method.rawValue, $0.path) }
+        orders = Mutex(InstanceOrderDesk(role: .api, name: configuration.instance))
         self.configuration = configuration
         self.announcer = announcer
+        self.audit = audit
+        self.store = store
+        self.hooks = hooks
         self.bell = bell
         self.channel = channel
         self.address = address
@@ -106,6 +131,8 @@ package final class APIService: Sendable {
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await self.announcer.run() }
+                // Ends last: what was read by the last request is still to be written.
+                group.addTask { await self.audit.run() }
                 defer { group.cancelAll() }
                 try await serve()
             }
@@ -133,6 +160,9 @@ package final class APIService: Sendable {
         }
     }
 
+    /// Long polls that wait in this process.
+    package var longPolls: Int { bell.waiting }
+
     /// Where it listens, as soon as it does. Fails when `run()` fails first.
     package func listening() async throws -> ListenAddress {
         try await address.value()
@@ -144,6 +174,8 @@ package final class APIService: Sendable {
     package func drain(immediately: Bool = false) async {
         if drainState.begin() {
             logger.info("draining")
+            // Only now: an operator's word that comes in between finds the state begun, and doesn't undo this.
+            hooks.askedToDrain(true)
             if !immediately { try? await Task.sleep(for: configuration.drainDelay) }
             // Long polls would hold their connections for up to a minute.
             bell.close()
@@ -166,10 +198,45 @@ package final class APIService: Sendable {
             case .untrusted(let environmentID):
                 // Whoever published it: long polls look in PostgreSQL, and see what there is to see.
                 if let id = environmentID.flatMap({ UUID(uuidString: $0) }) { bell.ring(id) } else { bell.ringAll() }
-            case .control:
-                break
+            case .control(let message, let isTrusted):
+                received(message, isTrusted: isTrusted)
             }
         }
+    }
+
+    /// Without trust it costs a look-up at most.
+    private func received(_ message: ControlMessage, isTrusted: Bool) {
+        switch message {
+        case .tokenRevoked(let id), .tokenChanged(let id):
+            tokens.forget(tokenID: id)
+        case .environmentDeleted(let text):
+            guard let id = UUID(uuidString: text) else { return }
+            store.forget(environmentID: id)
+            bell.ring(id)
+        case .instanceDrain(let order):
+            if takes(order, isTrusted: isTrusted) { asked(toDrain: true) }
+        case .instanceReady(let order):
+            if takes(order, isTrusted: isTrusted) { asked(toDrain: false) }
+        }
+    }
+
+    private func takes(_ order: InstanceOrder, isTrusted: Bool) -> Bool {
+        switch orders.withLock({ $0.decide(order, isTrusted: isTrusted) }) {
+        case .taken: return true
+        case .ignored: return false
+        case .untimely:
+            logger.warning("an order to drain or to serve again was refused: it is not of this moment")
+            return false
+        }
+    }
+
+    /// An operator's wish: balancers are told to stay away, and whoever comes all the same is served.
+    private func asked(toDrain isDraining: Bool) {
+        guard drainState.ask(toDrain: isDraining) else { return }
+        logger.notice("asked to drain or to serve again", metadata: [LogKey.isDraining: .stringConvertible(isDraining)])
+        hooks.askedToDrain(isDraining)
+        // The end of the process came in between, and must have the last word.
+        if !isDraining, drainState.isDraining { hooks.askedToDrain(true) }
     }
 
     /// Heads over the limits, and anything that isn't HTTP, end their connection with a bare 400 from the parser.
@@ -187,7 +254,8 @@ package final class APIService: Sendable {
     /// The order of the middleware is this one place's business.
     private static func router(
         _ routes: [APIRoute],
-        _ store: ConfigurationStore,
+        _ authenticator: Authenticator,
+        _ audit: SecretReadAudit,
         _ configuration: APIConfiguration,
         _ metrics: APIMetrics
     ) -> Router<APIContext> {
@@ -196,7 +264,6 @@ package final class APIService: Sendable {
         router.add(middleware: RequestIdentityMiddleware())
         router.add(middleware: ObservationMiddleware(metrics: metrics))
         router.add(middleware: ProblemMiddleware(routes: RouteTable(routes)))
-        let authenticator = Authenticator(store: store)
         for route in routes {
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 switch route.handler {
@@ -207,7 +274,8 @@ package final class APIService: Sendable {
                         request: request,
                         context: context,
                         token: try await authenticator.token(of: request),
-                        store: store,
+                        authenticator: authenticator,
+                        audit: audit,
                         bodyLimit: configuration.maximumBodyBytes
                     )
                     return try await handle(call)

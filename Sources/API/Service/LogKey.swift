@@ -11,4 +11,5 @@ enum LogKey {
     static let durationMilliseconds = "duration-ms"
     static let check = "check"
     static let dropped = "dropped"
+    static let isDraining = "drain"
 }

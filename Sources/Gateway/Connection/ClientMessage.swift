@@ -43,7 +43,7 @@ package enum ClientMessage: Hashable, Sendable {
     case authenticate(token: String)
     case subscribe(SubscribeRequest)
     case unsubscribe(id: MessageID?, environment: String)
-    case ack(environment: String, revision: Int64, status: AckStatus)
+    case ack(environment: String, revision: Int64, status: AckStatus, message: String? = nil)
 
     /// Why a message was not taken.
     package enum Fault: Error, Hashable {
@@ -121,12 +121,13 @@ package enum ClientMessage: Hashable, Sendable {
         guard case .string(let name)? = members["status"], let status = AckStatus(rawValue: name) else {
             throw .bad("'status' is applied or failed")
         }
+        let message: String?
         switch members["message"] {
-        case nil, .null: break
-        case .string(let remark) where remark.utf8.count <= remarkLimit: break
+        case nil, .null: message = nil
+        case .string(let remark) where remark.utf8.count <= remarkLimit: message = remark
         default: throw .bad("'message' is a text of at most \(remarkLimit) bytes")
         }
-        return .ack(environment: text, revision: revision, status: status)
+        return .ack(environment: text, revision: revision, status: status, message: message)
     }
 
     private static func environment(_ members: [String: JSONValue]) throws(Fault) -> String {

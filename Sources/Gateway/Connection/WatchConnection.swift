@@ -1,6 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Reactor
 import Store
 import Wire
@@ -22,8 +23,12 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
     var place = SocketTable.Place(bucket: 0, index: 0)
     /// Subscriptions of the URL that wait for a token.
     private var deferred: [SubscribeRequest] = []
+    /// Environments whose secrets it may see, as the audit knows.
+    private var seesSecrets: Set<EnvironmentPath> = []
     private var heardAt: UInt32
     private var liveCount: Int32 = 0
+    /// Names it among the loop's connections.
+    private let number: UInt32
     private var closeCode: UInt16 = 0
     private var isFinishing = false
 
@@ -35,6 +40,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
         session = WatchSessionStateMachine(isAuthenticated: principal != nil)
         parser = WebSocketParser(role: .server, maximumMessage: owner.configuration.maximumMessage)
         heardAt = owner.seconds
+        number = owner.nextConnectionNumber()
         outlet = Outlet(connection, hub: owner.hub)
         outlet.owner = self
         place = owner.add(self)
@@ -46,7 +52,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
         connection.replaceHandler(self)
         let configuration = owner.configuration
         let ready = SessionFrames.ready(
-            connection: owner.connectionName(),
+            connection: owner.connectionName(number),
             gateway: configuration.name,
             heartbeat: configuration.heartbeat
         )
@@ -135,9 +141,12 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
         let left = outlet.seats.map(\.group.id)
         owner.hub.leaveAll(outlet)
         for group in left { owner.desk.left(group, on: owner.index) }
+        // Of the session's last actions only this is left to do.
+        for case .dismiss(let environment, let standing) in session.close(.abnormal, "") {
+            owner.ledger.dismiss(number, in: environment, from: standing)
+        }
         owner.metrics.closed(closeCode == 0 ? WebSocketCloseCode.abnormal.rawValue : closeCode)
         if let principal { owner.desk.released(principal) }
-        _ = session.close(.abnormal, "")
         countWatches()
         owner.remove(self)
     }
@@ -181,9 +190,19 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
                     base: started.cursor,
                     needsVariant: started.needsVariant
                 )
+                owner.ledger.joined(number, in: started.environment.path, started.group, sent: started.cursor.revision)
             case .leave(let group):
+                owner.ledger.left(number, group, sent: sentRevision(in: group))
                 owner.hub.leave(group, outlet)
                 owner.desk.left(group, on: owner.index)
+            case .enroll(let environment, let id, let old, let new, let isNew):
+                owner.ledger.enroll(number, in: environment, id: id, from: old, to: new, isNew: isNew)
+                recordSubscription(to: environment, id, isNew: isNew)
+            case .dismiss(let environment, let standing):
+                seesSecrets.remove(environment)
+                owner.ledger.dismiss(number, in: environment, from: standing)
+            case .acknowledge(let environment, let acknowledgement):
+                waiting += acknowledge(environment, acknowledgement)
             case .close(let code, let reason):
                 WebSocketFrame.appendClose(code == .noStatus ? nil : code, reason: reason, to: &waiting)
                 closeCode = code.rawValue
@@ -198,6 +217,21 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
                 if !outlet.isBlocked { perform(session.drained()) }
             }
         }
+    }
+
+    /// The answer, which only a wrong acknowledgement gets.
+    private func acknowledge(_ environment: EnvironmentPath, _ acknowledgement: Acknowledgement) -> [UInt8] {
+        var sent: Int64?
+        if case .live(let group) = session.watches.first(where: { $0.environment == environment })?.place {
+            sent = sentRevision(in: group)
+        }
+        guard !owner.ledger.acknowledged(acknowledgement, by: number, in: environment, sent: sent) else { return [] }
+        let text = "Revision \(acknowledgement.revision) was not sent to this connection: acknowledge the 'revision' of a frame."
+        return SessionFrames.error(code: "invalid", message: text, environment: environment.description)
+    }
+
+    private func sentRevision(in group: GroupID) -> Int64? {
+        owner.hub.group(group).flatMap { outlet.sentCursor(in: $0) }?.revision
     }
 
     private func countWatches() {
@@ -265,6 +299,12 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
             owner.loop.defer { [self] in perform(session.notGranted(ticket, refusal)) }
             return
         }
+        let isRecorded =
+            seesSecrets.contains(request.environment) && !session.watches.contains { $0.ticket == ticket && $0.isRequested }
+        guard isRecorded || access.visibility.secrets == .none || owner.desk.audit.hasRoom else {
+            owner.loop.defer { [self] in perform(session.refused(ticket, .unavailable)) }
+            return
+        }
         let bound = LoopBound(self, loop: owner.loop)
         owner.desk.attach(
             AttachRequest(
@@ -279,6 +319,26 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
         )
     }
 
+    /// Who may see secrets here, with a subscription or since other grants came to it, leaves a row in the audit. There was room for it a
+    /// moment ago, and what a moment's subscribers need on top of the limit is little.
+    private func recordSubscription(to environment: EnvironmentPath, _ id: String, isNew: Bool) {
+        guard let token = principal?.token, let access = token.access(to: environment), access.visibility.secrets != .none else {
+            seesSecrets.remove(environment)
+            return
+        }
+        guard seesSecrets.insert(environment).inserted || isNew else { return }
+        _ = owner.desk.audit.append(
+            AuditNote(
+                actor: token.actor,
+                action: "watch.subscribe",
+                place: environment.description,
+                environmentID: UUID(uuidString: id),
+                target: environment.environment
+            ),
+            isPromised: true
+        )
+    }
+
     private func attachAnswered(_ ticket: UInt32, _ answer: AttachAnswer) {
         switch answer {
         case .started(let started):
@@ -289,7 +349,11 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
             }
             perform(actions, starting: started)
         case .page(let bytes, let cursor, let environment):
-            perform(session.pageCame(ticket, bytes, upTo: cursor, environment: environment))
+            let actions = session.pageCame(ticket, bytes, upTo: cursor, environment: environment)
+            // Unsubscribed or closed meanwhile: nothing was sent.
+            guard !actions.isEmpty else { return }
+            perform(actions)
+            owner.ledger.paged(number, in: environment.path, sent: cursor.revision)
         case .refused(let refusal):
             perform(session.refused(ticket, refusal))
         }
@@ -297,6 +361,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
 
     func outletFellBehind(_ group: GroupID, sent cursor: Cursor) {
         owner.desk.left(group, on: owner.index)
+        owner.ledger.left(number, group, sent: cursor.revision)
         session.fellBehind(group, sent: cursor)
         owner.loop.defer { [self] in
             // It may have been dropped without being blocked.

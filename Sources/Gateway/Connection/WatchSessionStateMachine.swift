@@ -18,6 +18,11 @@ package enum SessionAction: Equatable {
     case attach(ticket: UInt32, SubscribeRequest, isConflated: Bool)
     case join(ticket: UInt32)
     case leave(GroupID)
+    /// Count the watch from now on, or otherwise than before. `isNew`: what it acknowledged until now was another subscription's.
+    case enroll(EnvironmentPath, id: String, from: WatchStanding, to: WatchStanding, isNew: Bool)
+    case acknowledge(EnvironmentPath, Acknowledgement)
+    /// Count it no more.
+    case dismiss(EnvironmentPath, from: WatchStanding)
     case close(WebSocketCloseCode, reason: String)
 }
 
@@ -55,6 +60,8 @@ package struct WatchSessionStateMachine {
         fileprivate(set) var ticket: UInt32 = 0
         fileprivate(set) var names: NameSet
         fileprivate(set) var acks: Bool
+        /// How it is counted, which a request under way doesn't change.
+        fileprivate(set) var standing = WatchStanding.uncounted
         fileprivate(set) var id: MessageID?
         /// A request of the client's is unanswered: `subscribed` is due.
         var isRequested = true
@@ -130,11 +137,14 @@ package struct WatchSessionStateMachine {
             guard let index = watches.firstIndex(where: { $0.environment.description == environment }) else {
                 return notSubscribed(environment, id)
             }
-            let actions = leaving(watches.remove(at: index).place)
-            return actions + [.send(SessionFrames.unsubscribed(environment: environment))]
-        case .ack(let environment, _, _):
-            guard watches.contains(where: { $0.environment.description == environment }) else { return notSubscribed(environment, nil) }
-            return []
+            return ending(watches.remove(at: index)) + [.send(SessionFrames.unsubscribed(environment: environment))]
+        case .ack(let environment, let revision, let status, let message):
+            guard let watch = watches.first(where: { $0.environment.description == environment }) else {
+                return notSubscribed(environment, nil)
+            }
+            // Nobody waits for the word of a watch that didn't offer it.
+            guard watch.standing == .acknowledging else { return [] }
+            return [.acknowledge(watch.environment, Acknowledgement(revision: revision, status: status, message: message))]
         }
     }
 
@@ -175,6 +185,11 @@ package struct WatchSessionStateMachine {
         case .live(let group): [.leave(group)]
         case .entering, .behind, .paging, .returning: []
         }
+    }
+
+    /// What is left to do for a watch that is none any more.
+    private func ending(_ watch: Watch) -> [SessionAction] {
+        leaving(watch.place) + (watch.standing == .uncounted ? [] : [.dismiss(watch.environment, from: watch.standing)])
     }
 
     // MARK: The token
@@ -269,9 +284,14 @@ package struct WatchSessionStateMachine {
     }
 
     private mutating func granted(_ index: Int, _ environment: WatchedEnvironment) -> [SessionAction] {
-        guard watches[index].isRequested else { return [] }
+        let isNew = watches[index].isRequested
+        let old = watches[index].standing
+        if isNew { watches[index].standing = watches[index].acks ? .acknowledging : .silent }
+        let path = watches[index].environment
+        let enroll = SessionAction.enroll(path, id: environment.id, from: old, to: watches[index].standing, isNew: isNew)
+        guard isNew else { return [enroll] }
         watches[index].isRequested = false
-        return [.send(SessionFrames.subscribed(id: watches[index].id, environment: environment))]
+        return [enroll, .send(SessionFrames.subscribed(id: watches[index].id, environment: environment))]
     }
 
     package mutating func refused(_ ticket: UInt32, _ refusal: AttachRefusal) -> [SessionAction] {
@@ -290,12 +310,10 @@ package struct WatchSessionStateMachine {
             watches[index].isRequested = false
             // A refused change of the filter leaves the watch as it was.
             if case .live = watch.place { return [answer] }
-            watches.remove(at: index)
-            return [answer]
+            return ending(watches.remove(at: index)) + [answer]
         }
         if refusal == .unavailable, case .live = watch.place { return [] }
-        watches.remove(at: index)
-        return leaving(watch.place) + ended(name, refusal)
+        return ending(watches.remove(at: index)) + ended(name, refusal)
     }
 
     /// The token's grants don't reach that far. Whoever watched until now may know that the environment is still there.
@@ -328,10 +346,13 @@ package struct WatchSessionStateMachine {
 
     package mutating func groupEnded(_ group: GroupID, _ reason: GroupEnd) -> [SessionAction] {
         guard phase != .closing, let index = watches.firstIndex(where: { $0.place == .live(group) }) else { return [] }
-        let watch = watches.remove(at: index)
+        var watch = watches.remove(at: index)
+        // The outlet has left the group already.
+        watch.place = .entering
+        let name = watch.environment.description
         switch reason {
-        case .deleted: return ended(watch.environment.description, .notFound)
-        case .unreadable: return ended(watch.environment.description, .unavailable)
+        case .deleted: return ending(watch) + ended(name, .notFound)
+        case .unreadable: return ending(watch) + ended(name, .unavailable)
         }
     }
 
@@ -372,7 +393,7 @@ package struct WatchSessionStateMachine {
         guard phase != .closing else { return [] }
         phase = .closing
         held = []
-        let left = watches.flatMap { leaving($0.place) }
+        let left = watches.flatMap { ending($0) }
         watches = []
         return left + [.close(code, reason: reason)]
     }

@@ -24,7 +24,8 @@ extension FeedDirectory {
             case .control(.environmentDeleted(let id), isTrusted: _):
                 // Only PostgreSQL ends a feed.
                 if let feed = feeds[id] { perform(feed.machine.suspected(), for: feed) }
-            case .control(.tokenRevoked, isTrusted: _):
+            case .control(.tokenRevoked, isTrusted: _), .control(.tokenChanged, isTrusted: _), .control(.instanceDrain, isTrusted: _),
+                .control(.instanceReady, isTrusted: _):
                 break
             }
         }

@@ -12,6 +12,10 @@ final class FeedRoom {
     private let loop: Loop
     private let status: GatewayStatus
     private let sweepInterval: UInt64
+    private var orders: InstanceOrderDesk
+    private let logger: Logger
+    /// An operator wants this instance to drain, or to serve again.
+    private let asked: (Bool) -> Void
     private var subscriber: ChangeSubscriber?
     private var beatTimer: LoopTimer?
     private var checkedAt: UInt64 = 0
@@ -24,10 +28,14 @@ final class FeedRoom {
         status: GatewayStatus,
         sockets: SocketLoops,
         metrics: GatewayMetrics,
-        logger: Logger
+        logger: Logger,
+        asked: @escaping (Bool) -> Void
     ) {
         self.loop = loop
         self.status = status
+        self.asked = asked
+        self.logger = logger
+        orders = InstanceOrderDesk(role: .gateway, name: configuration.name)
         sweepInterval = configuration.sweepInterval.wholeMilliseconds
         var timing = FeedDirectory.Timing()
         timing.sweep = sweepInterval
@@ -84,11 +92,28 @@ final class FeedRoom {
                 status.redisChanged(isConnected: false)
             case .control(.tokenRevoked(let id), let isTrusted):
                 tokens.revocationAnnounced(id, isTrusted: isTrusted)
+            case .control(.tokenChanged(let id), isTrusted: _):
+                // Whoever says it: it is looked up.
+                tokens.changeAnnounced(id)
+            case .control(.instanceDrain(let order), let isTrusted):
+                if takes(order, isTrusted: isTrusted) { asked(true) }
+            case .control(.instanceReady(let order), let isTrusted):
+                if takes(order, isTrusted: isTrusted) { asked(false) }
             case .message, .untrusted, .control(.environmentDeleted, _):
                 break
             }
         }
         feeds.received(events)
+    }
+
+    private func takes(_ order: InstanceOrder, isTrusted: Bool) -> Bool {
+        switch orders.decide(order, isTrusted: isTrusted) {
+        case .taken: return true
+        case .ignored: return false
+        case .untimely:
+            logger.warning("An order to drain or to serve again was refused: it is not of this moment")
+            return false
+        }
     }
 
     private func beat() {

@@ -4,6 +4,7 @@
 package import Logging
 package import Notifier
 package import Reactor
+import Store
 import Synchronization
 
 /// How the gateway hears of changes.
@@ -33,19 +34,23 @@ package final class GatewayService: Sendable {
     private let hooks: GatewayHooks
     private let source: any ConfigurationSource
     private let doorbell: Doorbell?
+    private let ledger: WatcherLedgerWriter?
+    private let pulse: LedgerPulse
     private let loops: LoopGroup
     private let logger: Logger
     private let metrics: GatewayMetrics
     private let status: GatewayStatus
     private let queue: SourceQueue
+    private let audit: AuditQueue
     private let sockets: SocketLoops
     private let listeningState = Mutex(Listening.waiting([]))
 
-    /// Without a doorbell the gateway lives from its sweeps alone.
+    /// Without a doorbell the gateway lives from its sweeps alone; without a ledger nobody learns who watches.
     package init(
         _ configuration: GatewayConfiguration,
         source: any ConfigurationSource,
         doorbell: Doorbell?,
+        ledger: WatcherLedgerWriter? = nil,
         hooks: GatewayHooks = GatewayHooks(),
         loops: LoopGroup,
         metrics: GatewayMetrics = GatewayMetrics(),
@@ -55,11 +60,18 @@ package final class GatewayService: Sendable {
         self.hooks = hooks
         self.source = source
         self.doorbell = doorbell
+        self.ledger = ledger
+        pulse = LedgerPulse { ledger?.changed() }
         self.loops = loops
         self.logger = logger
         self.metrics = metrics
         status = GatewayStatus(metrics: metrics, limit: configuration.maximumConnections)
         queue = SourceQueue(limit: configuration.waitingReads)
+        audit = AuditQueue(
+            limit: configuration.maximumAuditBytes,
+            measured: metrics.auditQueue,
+            logger: logger
+        ) { notes throws(StoreError) in try await source.record(notes) }
         sockets = SocketLoops(count: loops.loops.count)
     }
 
@@ -74,7 +86,7 @@ package final class GatewayService: Sendable {
     package func run() async throws {
         do {
             let room = try await start()
-            await queue.run()
+            await work()
             try await stop(room)
         } catch {
             settle(.failed(error))
@@ -83,11 +95,23 @@ package final class GatewayService: Sendable {
         settle(.failed(CancellationError()))
     }
 
+    /// Until cancelled.
+    private func work() async {
+        let collector = LedgerCollector(sockets: sockets, pulse: pulse)
+        await withDiscardingTaskGroup { group in
+            if let ledger {
+                group.addTask { await ledger.run { await collector.tallies(everything: $0) } }
+            }
+            group.addTask { await self.audit.run() }
+            await queue.run()
+        }
+    }
+
     private func start() async throws -> LoopBound<FeedRoom> {
         let listenSockets = try ListenSocket.open(configuration.listen, count: loops.loops.count)
         let feedLoop = loops.loops[0]
-        let (configuration, source, queue, status, sockets, metrics, logger) =
-            (configuration, source, queue, status, sockets, metrics, logger)
+        let (configuration, source, queue, audit, status, sockets, pulse, metrics, logger) =
+            (configuration, source, queue, audit, status, sockets, pulse, metrics, logger)
         let room = try await feedLoop.run {
             LoopBound(
                 FeedRoom(
@@ -98,12 +122,13 @@ package final class GatewayService: Sendable {
                     status: status,
                     sockets: sockets,
                     metrics: metrics,
-                    logger: logger
+                    logger: logger,
+                    asked: { [weak self] in self?.asked(toDrain: $0) }
                 ),
                 loop: feedLoop
             )
         }
-        let desk = try await feedLoop.run { FeedDesk(loop: feedLoop, tokens: room.value.tokens, feeds: room.value.feeds) }
+        let desk = try await feedLoop.run { FeedDesk(loop: feedLoop, tokens: room.value.tokens, feeds: room.value.feeds, audit: audit) }
         let health = HealthReporter(configuration: configuration, hooks: hooks, status: status, source: source, queue: queue)
         for loop in loops.loops {
             let bound = try await loop.run {
@@ -114,6 +139,7 @@ package final class GatewayService: Sendable {
                         desk: desk,
                         status: status,
                         health: health,
+                        pulse: pulse,
                         metrics: metrics,
                         logger: logger
                     ),
@@ -184,7 +210,7 @@ package final class GatewayService: Sendable {
         hooks.drainBegan()
         logger.notice("The gateway is being drained", metadata: ["connections": "\(status.connectionCount)"])
         let all = sockets.all
-        let rate = max(1, configuration.drainRate / max(1, all.count))
+        let rate = drainRate
         await withDiscardingTaskGroup { group in
             for bound in all {
                 group.addTask {
@@ -195,5 +221,23 @@ package final class GatewayService: Sendable {
             }
         }
         logger.notice("The gateway is drained")
+    }
+
+    /// Of each loop.
+    private var drainRate: Int { max(1, configuration.drainRate / max(1, sockets.count)) }
+
+    /// An operator's wish, on the feed loop: the same as a drain, but the process stays and can be taken back.
+    private func asked(toDrain isDraining: Bool) {
+        guard status.ask(toDrain: isDraining) else { return }
+        logger.notice("The gateway was asked to drain or to serve again", metadata: ["drain": "\(isDraining)"])
+        let rate = drainRate
+        if isDraining { hooks.drainBegan() } else { hooks.drainEnded() }
+        // The end of the process came in between, and must have the last word.
+        if !isDraining, status.isDraining { hooks.drainBegan() }
+        for index in 0..<sockets.count {
+            sockets.post(index) { loop in
+                if isDraining { loop.drain(rate: rate) } else { loop.endDrain() }
+            }
+        }
     }
 }

@@ -7,7 +7,10 @@ import Synchronization
 final class GatewayStatus: Sendable {
     private let connections = Atomic<Int>(0)
     private let watchers = Atomic<Int>(0)
+    /// For good: the process ends.
     private let draining = Atomic<Bool>(false)
+    /// Until an operator says otherwise.
+    private let asked = Atomic<Bool>(false)
     private let redis = Atomic<Bool>(false)
     private let metrics: GatewayMetrics
     private let limit: Int
@@ -38,11 +41,17 @@ final class GatewayStatus: Sendable {
         metrics.watchers(watchers.wrappingAdd(difference, ordering: .relaxed).newValue)
     }
 
-    var isDraining: Bool { draining.load(ordering: .relaxed) }
+    var isDraining: Bool { draining.load(ordering: .relaxed) || asked.load(ordering: .relaxed) }
 
     /// True for the first caller.
     func beginDrain() -> Bool {
         !draining.exchange(true, ordering: .relaxed)
+    }
+
+    /// False where it changes nothing: it has been asked before, or the process is on its way out.
+    func ask(toDrain isDraining: Bool) -> Bool {
+        let before = asked.exchange(isDraining, ordering: .relaxed)
+        return before != isDraining && !draining.load(ordering: .relaxed)
     }
 
     var isRedisConnected: Bool { redis.load(ordering: .relaxed) }

@@ -27,6 +27,7 @@ final class SocketLoop {
     let metrics: GatewayMetrics
     let logger: Logger
     let hub: Hub
+    let ledger: WatcherLedger
     private(set) var sockets = SocketTable()
     private var listener: Listener?
     private var deadlines: [ObjectIdentifier: (holder: any Overdue, at: UInt64)] = [:]
@@ -43,6 +44,7 @@ final class SocketLoop {
         desk: FeedDesk,
         status: GatewayStatus,
         health: HealthReporter,
+        pulse: LedgerPulse,
         metrics: GatewayMetrics,
         logger: Logger
     ) {
@@ -60,6 +62,8 @@ final class SocketLoop {
             wallClock: Self.wallClock,
             requestTurn: { [unowned loop] in loop.requestTurn() }
         )
+        let index = index
+        ledger = WatcherLedger(pulse: pulse) { Self.connectionName($0, on: index) }
     }
 
     /// Milliseconds since 1970.
@@ -116,9 +120,18 @@ final class SocketLoop {
 
     // MARK: Sockets
 
-    func connectionName() -> String {
+    func nextConnectionNumber() -> UInt32 {
         lastConnection &+= 1
-        let digits = String(UInt64(index) << 32 | UInt64(lastConnection), radix: 16)
+        return lastConnection
+    }
+
+    /// As the client and operators know it.
+    func connectionName(_ number: UInt32) -> String {
+        Self.connectionName(number, on: index)
+    }
+
+    private static func connectionName(_ number: UInt32, on index: Int) -> String {
+        let digits = String(UInt64(index) << 32 | UInt64(number), radix: 16)
         return "c-\(String(repeating: "0", count: max(0, 8 - digits.utf8.count)))\(digits)"
     }
 
@@ -183,6 +196,7 @@ final class SocketLoop {
 
     func deliver(_ delivery: HubDelivery) {
         hub.publish(delivery.publications)
+        ledger.published(delivery.publications)
         for (group, reason) in delivery.ended { hub.end(group, reason) }
     }
 
@@ -192,7 +206,7 @@ final class SocketLoop {
             case .ended(let id, let end):
                 if connection.principal?.token.id == id { connection.tokenEnded(end) }
             case .changed(let principal):
-                if connection.principal?.token.id == principal.token.id { connection.grantsChanged(principal) }
+                if connection.principal?.token.identity == principal.token.identity { connection.grantsChanged(principal) }
             }
         }
     }
@@ -200,8 +214,10 @@ final class SocketLoop {
     // MARK: Drain
 
     /// Closes this loop's sockets at its share of the pace; `done` when none is left.
-    func drain(rate: Int, _ done: @escaping () -> Void) {
-        drained = done
+    func drain(rate: Int, _ done: (() -> Void)? = nil) {
+        // An operator may have asked for it before the process was told to end, or at the same time: who waits goes on waiting.
+        drainTimer?.cancel()
+        if let done { drained = done }
         guard sockets.count > 0 else {
             finishDrain()
             return
@@ -220,11 +236,19 @@ final class SocketLoop {
         }
     }
 
-    private func finishDrain() {
-        guard let drained else { return }
-        self.drained = nil
+    /// The operator has thought better of it.
+    func endDrain() {
+        // Or the process was told to end since: that drain must not be stopped.
+        guard !status.isDraining else { return }
         drainTimer?.cancel()
         drainTimer = nil
-        drained()
+    }
+
+    private func finishDrain() {
+        drainTimer?.cancel()
+        drainTimer = nil
+        let drained = drained
+        self.drained = nil
+        drained?()
     }
 }

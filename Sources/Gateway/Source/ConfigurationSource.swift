@@ -47,4 +47,6 @@ package protocol ConfigurationSource: Sendable {
     func authenticate(_ text: String) async throws(StoreError) -> TokenRecord?
     /// nil for a token that is revoked.
     func token(_ id: String) async throws(StoreError) -> TokenRecord?
+    /// All of them or none.
+    func record(_ notes: [AuditNote]) async throws(StoreError)
 }

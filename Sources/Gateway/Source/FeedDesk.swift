@@ -14,12 +14,15 @@ struct FeedDesk: Sendable {
     }
 
     let loop: Loop
+    /// What watchers of secrets leave behind.
+    let audit: AuditQueue
     private let tokens: LoopBound<TokenDirectory>
     private let feeds: LoopBound<FeedDirectory>
 
     /// Made on the feed loop.
-    init(loop: Loop, tokens: TokenDirectory, feeds: FeedDirectory) {
+    init(loop: Loop, tokens: TokenDirectory, feeds: FeedDirectory, audit: AuditQueue) {
         self.loop = loop
+        self.audit = audit
         self.tokens = LoopBound(tokens, loop: loop)
         self.feeds = LoopBound(feeds, loop: loop)
     }
@@ -29,7 +32,7 @@ struct FeedDesk: Sendable {
         loop.post {
             tokens.value.authenticate(token) { result in
                 switch result {
-                case .accepted(let principal): look(principal, environments[...], answer)
+                case .accepted(let principal, let asOf): look(principal, asOf: asOf, environments[...], answer)
                 case .refused: answer(.unauthorized)
                 case .unavailable: answer(.unavailable)
                 }
@@ -39,11 +42,12 @@ struct FeedDesk: Sendable {
 
     private func look(
         _ principal: Principal,
+        asOf: Int,
         _ environments: ArraySlice<EnvironmentPath>,
         _ answer: @escaping @Sendable (Admission) -> Void
     ) {
         guard let path = environments.first else {
-            answer(tokens.value.used(principal) ? .admitted(principal) : .unauthorized)
+            answer(tokens.value.used(principal, asOf: asOf).map { .admitted($0) } ?? .unauthorized)
             return
         }
         // What the token may not know of is not even looked up.
@@ -55,14 +59,14 @@ struct FeedDesk: Sendable {
             if let refusal {
                 answer(.refused(refusal, path))
             } else {
-                look(principal, environments.dropFirst(), answer)
+                look(principal, asOf: asOf, environments.dropFirst(), answer)
             }
         }
     }
 
     func released(_ principal: Principal) {
-        let id = principal.token.id
-        loop.post { tokens.value.released(id) }
+        let identity = principal.token.identity
+        loop.post { tokens.value.released(identity) }
     }
 
     func attach(_ request: AttachRequest) {

@@ -52,4 +52,8 @@ package struct StoreSource: ConfigurationSource {
     package func token(_ id: String) async throws(StoreError) -> TokenRecord? {
         try await store.token(id)
     }
+
+    package func record(_ notes: [AuditNote]) async throws(StoreError) {
+        try await store.record(notes)
+    }
 }

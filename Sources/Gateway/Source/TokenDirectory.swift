@@ -6,22 +6,11 @@ import Logging
 import Reactor
 import Store
 
-/// A token that was found good, shared by all its connections; replaced by a new one when its grants change.
-final class Principal: Sendable {
-    let token: TokenRecord
-    /// In milliseconds since 1970.
-    let expiry: Int64?
-
-    init(_ token: TokenRecord) {
-        self.token = token
-        expiry = token.expiresAt.map { Int64($0.timeIntervalSince1970 * 1000) }
-    }
-}
-
 /// The tokens in use: each is looked up once however many clients bring it, and watched for its end. Confined to the feed loop.
 final class TokenDirectory {
     enum Answer: Sendable {
-        case accepted(Principal)
+        /// `asOf` is for `used`.
+        case accepted(Principal, asOf: Int)
         case refused
         case unavailable
     }
@@ -43,13 +32,25 @@ final class TokenDirectory {
     private let logger: Logger
     /// Posts to every loop.
     private let tell: (Notice) -> Void
-    private var cached: [String: (principal: Principal, until: UInt64)] = [:]
-    private var waiting: [String: [(Answer) -> Void]] = [:]
-    /// Connections of each token, on all loops.
-    private var uses: [String: (principal: Principal, count: Int)] = [:]
+    private var cached: [String: (principal: Principal, until: UInt64, asOf: Int)] = [:]
+    /// The keys of `cached`, by the token's id.
+    private var cachedTexts: [String: Set<String>] = [:]
+    private var waiting: [String: LookUp] = [:]
+    private var uses = TokenUses()
+    private var changes = TokenChanges()
     /// Ended within the last minutes: look-ups that were under way then may still say otherwise.
     private var ended: [String: UInt64] = [:]
     private var isChecking = false
+    /// Tokens that somebody spoke of while a round is under way: to look up again after it.
+    private var toCheck: Set<String> = []
+
+    /// One under way.
+    private struct LookUp {
+        var callers: [(Answer) -> Void]
+        /// How many changes had been announced when it began.
+        var began: Int
+        var isRepeated = false
+    }
 
     init(loop: Loop, source: any ConfigurationSource, queue: SourceQueue, logger: Logger, tell: @escaping (Notice) -> Void) {
         self.loop = loop
@@ -64,15 +65,20 @@ final class TokenDirectory {
     // MARK: Looking up
 
     func authenticate(_ text: String, _ done: @escaping (Answer) -> Void) {
-        if let known = cached[text], known.until > now {
-            done(.accepted(known.principal))
+        // What has expired since is refused by the look-up.
+        if let known = cached[text], known.until > now, !known.principal.token.isExpired(at: Date()) {
+            done(.accepted(known.principal, asOf: known.asOf))
             return
         }
         if waiting[text] != nil {
-            waiting[text]?.append(done)
+            waiting[text]?.callers.append(done)
             return
         }
-        waiting[text] = [done]
+        waiting[text] = LookUp(callers: [done], began: changes.count)
+        lookUp(text)
+    }
+
+    private func lookUp(_ text: String) {
         let own = LoopBound(self, loop: loop)
         let source = source
         let isTaken = queue.submit {
@@ -88,37 +94,58 @@ final class TokenDirectory {
     }
 
     private func lookedUp(_ text: String, _ result: Result<TokenRecord?, StoreError>) {
-        let callers = waiting.removeValue(forKey: text) ?? []
+        guard var own = waiting[text] else { return }
+        var isStale = false
+        if case .success(let token?) = result { isStale = changes.mayHaveChanged(token.id, since: own.began) }
+        if isStale, !own.isRepeated {
+            own.began = changes.count
+            own.isRepeated = true
+            waiting[text] = own
+            lookUp(text)
+            return
+        }
+        waiting[text] = nil
         let answer: Answer
         switch result {
         case .success(let token?) where ended[token.id] == nil:
-            // Its other connections share the record, so that a change of its grants reaches all of them.
-            let principal = uses[token.id].flatMap { $0.principal.token == token ? $0.principal : nil } ?? Principal(token)
-            if cached.count >= Self.capacity { cached = [:] }
-            cached[text] = (principal, now + Self.lifetime)
-            answer = .accepted(principal)
+            let principal = Principal(token)
+            // Changed during the second look-up too: nobody else gets that one, and who uses it has it looked up again.
+            if !isStale { remember(principal, as: text, asOf: own.began) }
+            answer = .accepted(principal, asOf: own.began)
         case .success:
             answer = .refused
         case .failure(let error):
             logger.warning("A token cannot be looked up", metadata: ["error": "\(error)"])
             answer = .unavailable
         }
-        for caller in callers { caller(answer) }
+        for caller in own.callers { caller(answer) }
+    }
+
+    private func remember(_ principal: Principal, as text: String, asOf began: Int) {
+        if cached.count >= Self.capacity { (cached, cachedTexts) = ([:], [:]) }
+        cached[text] = (principal, now + Self.lifetime, began)
+        cachedTexts[principal.token.id, default: []].insert(text)
+    }
+
+    private func forget(_ id: String) {
+        for text in cachedTexts.removeValue(forKey: id) ?? [] { cached[text] = nil }
     }
 
     // MARK: Use
 
-    /// False for a token that ended between its look-up and now.
-    func used(_ principal: Principal) -> Bool {
+    /// The principal to use, which the token's other connections have too, so that a change of its grants reaches all of them; nil for a token
+    /// that ended between its look-up and now.
+    func used(_ principal: Principal, asOf began: Int) -> Principal? {
         let id = principal.token.id
-        guard ended[id] == nil else { return false }
-        uses[id] = (principal, (uses[id]?.count ?? 0) + 1)
-        return true
+        guard ended[id] == nil else { return nil }
+        let shared = uses.add(principal)
+        // Which of two is the newer one only a look-up can tell.
+        if changes.mayHaveChanged(id, since: began) || !shared.grantsTheSame(as: principal) { check([id]) }
+        return shared
     }
 
-    func released(_ id: String) {
-        guard let use = uses[id] else { return }
-        uses[id] = use.count > 1 ? (use.principal, use.count - 1) : nil
+    func released(_ identity: String) {
+        uses.release(identity)
     }
 
     // MARK: Ends and changes
@@ -128,23 +155,45 @@ final class TokenDirectory {
         if isTrusted { end(id) } else { check([id]) }
     }
 
+    /// Somebody said that a token has other grants or another expiry now. Nothing that is remembered of it counts any more.
+    func changeAnnounced(_ id: String) {
+        // Anybody may say it, of any token. Whose a look-up under way is shows only at its end.
+        guard uses.contains(id) || cachedTexts[id] != nil || !waiting.isEmpty else { return }
+        changes.append(id, at: now)
+        forget(id)
+        check([id])
+    }
+
     private func end(_ id: String) {
         guard id != TokenRecord.configuredRoot.id else { return }
         ended[id] = now
-        cached = cached.filter { $0.value.principal.token.id != id }
-        if uses.removeValue(forKey: id) != nil { tell(.ended(id: id, .revoked)) }
+        forget(id)
+        if uses.removeAll(of: id) { tell(.ended(id: id, .revoked)) }
     }
 
-    /// Looks every token in use up again: what no message told, this finds.
+    /// Looks every token in use up again: what no message told, this finds. Not while a round is under way: the next call comes soon.
     func checkAll() {
+        let now = now
         ended = ended.filter { now < $0.value + 10 * Self.lifetime }
-        cached = cached.filter { $0.value.until > now }
-        check(Array(uses.keys))
+        changes.removeAll(before: now - min(now, 10 * Self.lifetime))
+        for (text, known) in cached where known.until <= now { drop(text, of: known.principal.token.id) }
+        guard !isChecking else { return }
+        check(uses.tokenIDs)
     }
 
-    private func check(_ ids: [String]) {
-        let ids = ids.filter { $0 != TokenRecord.configuredRoot.id && uses[$0] != nil }
-        guard !isChecking, !ids.isEmpty else { return }
+    private func drop(_ text: String, of id: String) {
+        cached[text] = nil
+        cachedTexts[id]?.remove(text)
+        if cachedTexts[id]?.isEmpty == true { cachedTexts[id] = nil }
+    }
+
+    private func check(_ ids: Set<String>) {
+        let ids = ids.filter { $0 != TokenRecord.configuredRoot.id && uses.contains($0) }
+        guard !ids.isEmpty else { return }
+        guard !isChecking else {
+            toCheck.formUnion(ids)
+            return
+        }
         isChecking = true
         let own = LoopBound(self, loop: loop)
         let source = source
@@ -156,9 +205,9 @@ final class TokenDirectory {
     }
 
     /// Tokens whose look-up failed are left out.
-    private static func lookUp(_ ids: [String], in source: any ConfigurationSource) async -> [(String, TokenRecord?)] {
+    private static func lookUp(_ ids: Set<String>, in source: any ConfigurationSource) async -> [(String, TokenRecord?)] {
         await withTaskGroup(of: (String, TokenRecord?)?.self) { group in
-            var rest = ids[...]
+            var rest = Array(ids)[...]
             func addNext() {
                 guard let id = rest.popFirst() else { return }
                 group.addTask {
@@ -182,17 +231,17 @@ final class TokenDirectory {
     private func checked(_ found: [(String, TokenRecord?)]) {
         isChecking = false
         for (id, token) in found {
-            guard let use = uses[id] else { continue }
             guard let token else {
                 end(id)
                 continue
             }
-            // Only what decides about access; a token's last use changes all the time.
-            guard token.grants != use.principal.token.grants || token.expiresAt != use.principal.token.expiresAt else { continue }
-            let principal = Principal(token)
-            uses[id] = (principal, use.count)
-            cached = cached.filter { $0.value.principal.token.id != id }
-            tell(.changed(principal))
+            let changed = uses.renew(from: token)
+            guard !changed.isEmpty else { continue }
+            forget(id)
+            for principal in changed { tell(.changed(principal)) }
         }
+        let rest = toCheck
+        toCheck = []
+        check(rest)
     }
 }

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Foundation
+import Store
 
 /// `keyvane migrate`: brings the database's schema to this program's version.
 struct MigrateCommand: AsyncParsableCommand {
@@ -16,16 +16,10 @@ struct MigrateCommand: AsyncParsableCommand {
             """
     )
 
-    @Option(help: "PostgreSQL URL.") var postgres: String?
-    @Option(help: "File with the master keys.") var masterKeysFile: String?
+    @OptionGroup var database: DatabaseOptions
 
     func run() async throws {
-        let settings = try await Settings(
-            flags: [Setting.postgres: postgres, .masterKeysFile: masterKeysFile].compactMapValues { $0 },
-            environment: ProcessInfo.processInfo.environment,
-            file: nil
-        )
-        try await Composition.migrate(settings)
+        try await Composition.withStore(try await database.settings()) { try await $0.migrate() }
         Terminal.line("The schema is up to date.")
     }
 }

@@ -27,6 +27,11 @@ package struct Setting: Hashable, Sendable {
         summary: "PostgreSQL URL, several hosts allowed: postgres://user:password@host:5432/database",
         isSecret: true
     )
+    static let databaseTimeout = Setting(
+        key: "databaseTimeout",
+        fallback: "5s",
+        summary: "how long a request waits for PostgreSQL before it is answered 503; 1s to 60s"
+    )
     static let redis = Setting(
         key: "redis",
         fallback: "redis://127.0.0.1:6379",
@@ -39,7 +44,11 @@ package struct Setting: Hashable, Sendable {
         summary: "master keys id:base64,id:base64 (32 bytes each); the first wraps, all unwrap",
         isSecret: true
     )
-    static let masterKeysFile = Setting(key: "masterKeysFile", fallback: nil, summary: "file with the master keys, instead of masterKeys")
+    static let masterKeysFile = Setting(
+        key: "masterKeysFile",
+        fallback: nil,
+        summary: "file with the master keys, separated by commas or lines, instead of masterKeys"
+    )
     static let rootToken = Setting(
         key: "rootToken",
         fallback: nil,
@@ -54,6 +63,18 @@ package struct Setting: Hashable, Sendable {
         fallback: "6s",
         summary: "how long an API goes on serving after SIGTERM while it reports draining"
     )
+    static let maximumBody = Setting(key: "maximumBody", fallback: "1048576", summary: "bytes of a request's body at most")
+    static let maximumImport = Setting(key: "maximumImport", fallback: "10485760", summary: "bytes of an imported document at most")
+    static let keepChanges = Setting(
+        key: "keepChanges",
+        fallback: nil,
+        summary: "how long replaced changes are kept, such as 90d, at least 24h; default: for ever"
+    )
+    static let keepAudit = Setting(
+        key: "keepAudit",
+        fallback: nil,
+        summary: "how long audit rows are kept, such as 365d, at least 24h; default: for ever"
+    )
     static let loops = Setting(key: "loops", fallback: nil, summary: "event loops; default: the CPUs this process may use")
     static let logLevel = Setting(key: "logLevel", fallback: "info", summary: "trace, debug, info, notice, warning, error or critical")
     static let logFormat = Setting(key: "logFormat", fallback: nil, summary: "json or text; default: text on a terminal, else json")
@@ -67,8 +88,7 @@ package struct Setting: Hashable, Sendable {
     static let admin = Setting(key: "admin", fallback: "127.0.0.1:9100", summary: "the balancer's admin listener")
 
     package static let all: [Setting] = [
-        listen, name, postgres, redis, masterKeys, masterKeysFile, rootToken, cluster, advertise, changeChannel, drainDelay, loops,
-        logLevel,
-        logFormat, stickyKeys, accessLog, admin,
+        listen, name, postgres, databaseTimeout, redis, masterKeys, masterKeysFile, rootToken, cluster, advertise, changeChannel,
+        drainDelay, maximumBody, maximumImport, keepChanges, keepAudit, loops, logLevel, logFormat, stickyKeys, accessLog, admin,
     ]
 }

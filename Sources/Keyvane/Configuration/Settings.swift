@@ -6,6 +6,7 @@ import Configuration
 import Foundation
 import Logging
 import Reactor
+import Store
 import SystemPackage
 
 /// A setting that is missing or can't be used; its text names the key and the remedy, never a secret's value.
@@ -79,12 +80,20 @@ struct Settings: Sendable {
         return number
     }
 
-    /// `500ms`, `6s`, `1m`; a number without a unit is seconds.
+    /// `500ms`, `6s`, `1m`, `90d`; a number without a unit is seconds.
     func duration(_ setting: Setting) throws -> Duration {
         let text = try required(setting)
         guard let duration = Duration(reading: text) else {
             throw SettingsError(setting, "'\(text)' is no duration: write 500ms, 6s or 1m")
         }
+        return duration
+    }
+
+    /// How long something is kept; nil is for ever.
+    func retention(_ setting: Setting) throws -> Duration? {
+        guard text(setting) != nil else { return nil }
+        let duration = try duration(setting)
+        guard duration >= RetentionPolicy.minimum else { throw SettingsError(setting, "must be at least 24h; leave it out to keep all") }
         return duration
     }
 
@@ -106,6 +115,13 @@ struct Settings: Sendable {
         }
     }
 
+    /// How long a request may wait for PostgreSQL.
+    func databaseTimeout() throws -> Duration {
+        let duration = try duration(.databaseTimeout)
+        guard duration >= .seconds(1), duration <= .seconds(60) else { throw SettingsError(.databaseTimeout, "must be 1s to 60s") }
+        return duration
+    }
+
     /// The master keys' text from the variable or the file.
     func masterKeys() throws -> String {
         if let text = text(.masterKeys) { return text }
@@ -113,7 +129,11 @@ struct Settings: Sendable {
             throw SettingsError(.masterKeys, "is required: make one with `keyvane keys generate` and give every API and gateway the same")
         }
         do {
-            return try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+            let text = try String(contentsOfFile: path, encoding: .utf8)
+            // A key a line is easier to edit while keys are rotated; a line that begins with `#` is a comment.
+            let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+            let keys = lines.filter { !$0.isEmpty && !$0.hasPrefix("#") }
+            return keys.map { $0.hasSuffix(",") ? String($0.dropLast()) : $0 }.joined(separator: ",")
         } catch {
             throw SettingsError(.masterKeysFile, "\(path) can't be read: \(error.localizedDescription)")
         }
@@ -122,7 +142,9 @@ struct Settings: Sendable {
 
 extension Duration {
     init?(reading text: String) {
-        let units: [(suffix: String, milliseconds: Double)] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("", 1000)]
+        let units: [(suffix: String, milliseconds: Double)] = [
+            ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("", 1000),
+        ]
         for unit in units where text.hasSuffix(unit.suffix) {
             guard let number = Double(text.dropLast(unit.suffix.count)), number >= 0, number.isFinite, number < 1e9 else { continue }
             self = .microseconds(Int64(number * unit.milliseconds * 1000))

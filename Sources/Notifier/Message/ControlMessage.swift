@@ -3,10 +3,15 @@
 
 import Wire
 
-/// What all gateways must do at once; rare, so that it is a hint only: heads and tokens are swept without it too.
+/// What others must do at once; rare. About tokens and environments it is a hint only: both are swept without it too. An instance that misses
+/// what it is asked to do shows that by its state in the registry.
 package enum ControlMessage: Hashable, Sendable {
     case tokenRevoked(tokenID: String)
+    /// Its grants, its expiry or its description are others than before.
+    case tokenChanged(tokenID: String)
     case environmentDeleted(environmentID: String)
+    case instanceDrain(InstanceOrder)
+    case instanceReady(InstanceOrder)
 
     private static let type = "type"
     private static let mac = "mac"
@@ -15,21 +20,26 @@ package enum ControlMessage: Hashable, Sendable {
     private var kind: String {
         switch self {
         case .tokenRevoked: "token-revoked"
+        case .tokenChanged: "token-changed"
         case .environmentDeleted: "environment-deleted"
+        case .instanceDrain: "instance-drain"
+        case .instanceReady: "instance-ready"
         }
     }
 
-    private var subject: (key: String, value: String) {
+    private var fields: [(key: String, value: String)] {
         switch self {
-        case .tokenRevoked(let tokenID): ("tokenId", tokenID)
-        case .environmentDeleted(let environmentID): ("environmentId", environmentID)
+        case .tokenRevoked(let tokenID), .tokenChanged(let tokenID): [("tokenId", tokenID)]
+        case .environmentDeleted(let environmentID): [("environmentId", environmentID)]
+        case .instanceDrain(let order), .instanceReady(let order):
+            [("role", order.role.rawValue), ("name", order.name), ("at", String(order.at))]
         }
     }
 
     private var canonicalForm: CanonicalForm {
         var form = CanonicalForm(kind: "keyvane control 1", capacity: 128)
         form.append(kind)
-        form.append(subject.value)
+        for field in fields { form.append(field.value) }
         return form
     }
 
@@ -38,10 +48,12 @@ package enum ControlMessage: Hashable, Sendable {
         var out: [UInt8] = []
         out.append(#"{"type":"#)
         JSONText.append(quoted: kind, to: &out)
-        out.append(",")
-        JSONText.append(quoted: subject.key, to: &out)
-        out.append(":")
-        JSONText.append(quoted: subject.value, to: &out)
+        for field in fields {
+            out.append(",")
+            JSONText.append(quoted: field.key, to: &out)
+            out.append(":")
+            JSONText.append(quoted: field.value, to: &out)
+        }
         out.append(#","mac":""#)
         out.append(authenticator.code(for: canonicalForm))
         out.append(#""}"#)
@@ -54,12 +66,15 @@ package enum ControlMessage: Hashable, Sendable {
         let message: ControlMessage? =
             switch members[type] {
             case "token-revoked": members["tokenId"].map { .tokenRevoked(tokenID: $0) }
+            case "token-changed": members["tokenId"].map { .tokenChanged(tokenID: $0) }
             case "environment-deleted": members["environmentId"].map { .environmentDeleted(environmentID: $0) }
+            case "instance-drain": InstanceOrder(members).map { .instanceDrain($0) }
+            case "instance-ready": InstanceOrder(members).map { .instanceReady($0) }
             default: nil
             }
         guard let message else { return nil }
         // A member that no code covers must not ride along with a valid one.
-        guard let mac = members[mac], members.count == 3 else { return (message, false) }
+        guard let mac = members[mac], members.count == message.fields.count + 2 else { return (message, false) }
         return (message, authenticator.isValid(mac, for: message.canonicalForm))
     }
 
@@ -73,5 +88,13 @@ package enum ControlMessage: Hashable, Sendable {
             guard members.updateValue(value, forKey: String(decoding: text[key], as: UTF8.self)) == nil else { return nil }
         } while scanner.takeStructure(UInt8(ascii: ","))
         return scanner.takeStructure(UInt8(ascii: "}")) && scanner.isAtEnd() ? members : nil
+    }
+}
+
+extension InstanceOrder {
+    fileprivate init?(_ members: [String: String]) {
+        guard let role = members["role"].flatMap(InstanceRecord.Role.init), let name = members["name"] else { return nil }
+        guard let at = members["at"].flatMap(Int64.init) else { return nil }
+        self.init(role: role, name: name, at: at)
     }
 }

@@ -5,27 +5,33 @@ import Crypto
 import Wire
 
 /// Makes and checks the code that tells our messages from anybody's: HMAC-SHA256 under a key that all processes of a cluster derive alike.
+///
+/// While master keys are being rotated, processes make it with different keys: the first one makes codes, all of them check.
 package struct MessageAuthenticator: Sendable {
     /// Keyed once: a copy of it costs less than the key's two blocks for every message.
-    private let keyed: HMAC<SHA256>
+    private let keyed: [HMAC<SHA256>]
+
+    package init(keys: [[UInt8]]) {
+        precondition(!keys.isEmpty && keys.allSatisfy { !$0.isEmpty }, "a code needs a key")
+        keyed = keys.map { HMAC<SHA256>(key: SymmetricKey(data: $0)) }
+    }
 
     package init(key: [UInt8]) {
-        precondition(!key.isEmpty, "a code needs a key")
-        keyed = HMAC<SHA256>(key: SymmetricKey(data: key))
+        self.init(keys: [key])
     }
 
     /// In hexadecimal.
     func code(for form: CanonicalForm) -> String {
-        ByteText.hex(authenticationCode(form))
+        ByteText.hex(Self.authenticationCode(form, keyed[0]))
     }
 
     /// Compares in constant time, so that a wrong code doesn't tell where it began to be wrong.
     func isValid(_ mac: String, for form: CanonicalForm) -> Bool {
         guard let claimed = Self.bytes(hex: mac) else { return false }
-        return authenticationCode(form) == claimed
+        return keyed.contains { Self.authenticationCode(form, $0) == claimed }
     }
 
-    private func authenticationCode(_ form: CanonicalForm) -> HMAC<SHA256>.MAC {
+    private static func authenticationCode(_ form: CanonicalForm, _ keyed: HMAC<SHA256>) -> HMAC<SHA256>.MAC {
         var keyed = keyed
         keyed.update(data: form.bytes)
         return keyed.finalize()

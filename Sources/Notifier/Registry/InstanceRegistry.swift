@@ -69,6 +69,14 @@ package final class InstanceRegistry: Sendable {
         wakeups.poke()
     }
 
+    /// From draining back to ready, where an operator has thought better of it.
+    package func resumed() {
+        current.withLock { current in
+            if current.record.state == .draining { current.record.state = .ready }
+        }
+        wakeups.poke()
+    }
+
     private func write() async throws(NotifierError) {
         let connections = connections()
         let record = current.withLock { current in

@@ -2,16 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Workspaces, their projects, their environments.
-// Flows through: slugs in, records out; each creation with its audit row in one transaction.
-// Owner: PostgreSQL; the ids are made here, so that a creation sent twice finds its own row instead of a conflict.
-// Must hold: slugs are unique within their parent and never change; a new project has a data key from its first moment.
+// Flows through: slugs in, records out; each mutation with its audit row and its receipt in one transaction.
+// Owner: PostgreSQL; a mutation sent twice finds the receipt of the first time instead of a conflict with itself.
+// Must hold: slugs are unique within their parent and never change; a new project has a data key from its first moment; what is deleted
+// goes with everything below it, or not at all.
 
 import Foundation
 
 extension ConfigurationStore {
-    static let workspaceColumns = """
-        w.id, w.slug, w.name, w.description, (extract(epoch FROM w.created_at) * 1000)::bigint, (extract(epoch FROM w.updated_at) * 1000)::bigint
-        """
+    private static let columns = [
+        "w.id", "w.slug", "w.name", "w.description", "(extract(epoch FROM w.created_at) * 1000)::bigint",
+        "(extract(epoch FROM w.updated_at) * 1000)::bigint", "w.version",
+    ]
+    private static let selected = columns.joined(separator: ", ")
 
     private static func record(_ row: PostgresResult.Row) -> WorkspaceRecord {
         WorkspaceRecord(
@@ -20,23 +23,26 @@ extension ConfigurationStore {
             name: row.text(2),
             description: row.text(3),
             createdAt: row.timestamp(4),
-            updatedAt: row.timestamp(5)
+            updatedAt: row.timestamp(5),
+            version: row.integer(6)
         )
     }
 
-    private static let insertion = PostgresStatement(
+    private static let insertion = ReceiptStatement(
         "workspace_create",
-        """
-        WITH made AS (
-            INSERT INTO keyvane.workspace (id, slug, name, description, created_at, updated_at)
-            VALUES ($1::uuid, $2, $3, $4, date_trunc('milliseconds', now()), date_trunc('milliseconds', now()))
-            ON CONFLICT (slug) DO NOTHING RETURNING *
-        ), audited AS (
-            INSERT INTO keyvane.audit (id, at, actor, action, workspace_id, target, request_id)
-            SELECT id, created_at, $5, 'workspace.create', id, slug, $6 FROM made
-        )
-        SELECT \(workspaceColumns) FROM made w UNION ALL SELECT \(workspaceColumns) FROM keyvane.workspace w WHERE w.id = $1::uuid
-        """
+        parameters: 6,
+        work: """
+            made AS (
+                INSERT INTO keyvane.workspace (id, slug, name, description, created_at, updated_at)
+                VALUES ($1::uuid, $2, $3, $4, date_trunc('milliseconds', now()), date_trunc('milliseconds', now()))
+                ON CONFLICT (slug) DO NOTHING RETURNING *
+            ), audited AS (
+                INSERT INTO keyvane.audit (id, at, actor, action, place, target, request_id)
+                SELECT id, created_at, $5, 'workspace.create', slug, slug, $6 FROM made
+            )
+            """,
+        columns: columns,
+        from: "made w"
     )
 
     /// - Throws: `invalid`, `conflict`.
@@ -45,24 +51,43 @@ extension ConfigurationStore {
         name: String? = nil,
         description: String? = nil,
         actor: String,
-        requestID: String? = nil
+        requestID: String? = nil,
+        key: IdempotencyKey? = nil
     ) async throws(StoreError) -> WorkspaceRecord {
         try Self.check(slug, name, description)
-        let result = try await write(
-            Self.insertion.call { parameters in
-                parameters.add(UUID())
-                parameters.add(slug)
-                parameters.add(name ?? slug)
-                parameters.add(description ?? "")
-                parameters.add(actor)
-                parameters.add(requestID)
-            }
-        )
-        guard let row = result.first else { throw Self.taken("workspace", slug) }
-        return Self.record(row)
+        let receipt = try await once(key, Self.insertion, refusal: { _ in Self.taken("workspace", slug) }) { parameters in
+            parameters.add(UUID())
+            parameters.add(slug)
+            parameters.add(name ?? slug)
+            parameters.add(description ?? "")
+            parameters.add(actor)
+            parameters.add(requestID)
+        }
+        return Self.record(receipt.row)
     }
 
-    private static let bySlug = PostgresStatement("workspace", "SELECT \(workspaceColumns) FROM keyvane.workspace w WHERE w.slug = $1")
+    private static let change = PlaceChange.statement(
+        "workspace",
+        find: "keyvane.workspace x WHERE x.slug = $7 AND $8::text IS NULL AND $9::text IS NULL",
+        tag: "old.version::text",
+        place: "slug",
+        columns: columns,
+        from: "present w"
+    )
+
+    /// - Throws: `invalid`, `not_found`, `precondition_failed`.
+    package func changeWorkspace(
+        _ slug: String,
+        _ change: PlaceChange,
+        _ origin: MutationOrigin
+    ) async throws(StoreError) -> WorkspaceRecord {
+        try change.validate()
+        let place = Place.workspace(slug)
+        let receipt = try await once(origin.key, Self.change, refusal: place.refusal) { change.fill(&$0, place, origin) }
+        return Self.record(receipt.row)
+    }
+
+    private static let bySlug = PostgresStatement("workspace", "SELECT \(selected) FROM keyvane.workspace w WHERE w.slug = $1")
 
     /// - Throws: `not_found`.
     package func workspace(_ slug: String) async throws(StoreError) -> WorkspaceRecord {
@@ -75,18 +100,24 @@ extension ConfigurationStore {
     private static let list = PostgresStatement(
         "workspaces",
         """
-        SELECT \(workspaceColumns) FROM keyvane.workspace w WHERE w.slug > $1 AND ($2::text[] IS NULL OR w.slug = ANY ($2::text[]))
+        SELECT \(selected) FROM keyvane.workspace w
+        WHERE w.slug > $1 AND ($2::text[] IS NULL OR w.slug = ANY ($2::text[])) AND \(matches("w", "$4"))
         ORDER BY w.slug LIMIT $3::bigint
         """
     )
 
-    /// By slug; `only` narrows the list to those a caller may know of.
-    package func workspaces(_ page: PageRequest, only slugs: [String]? = nil) async throws(StoreError) -> Page<WorkspaceRecord> {
+    /// By slug; `only` narrows the list to those a caller may know of, `text` to those with it in their slug or name.
+    package func workspaces(
+        _ page: PageRequest,
+        only slugs: [String]? = nil,
+        matching text: String? = nil
+    ) async throws(StoreError) -> Page<WorkspaceRecord> {
         let result = try await read(
             Self.list.call { parameters in
                 parameters.add(page.after ?? "")
                 parameters.add(list: slugs)
                 parameters.add(Int64(page.limit + 1))
+                parameters.add(text)
             }
         )
         return Page(result.rows.map(Self.record), of: page, cursor: \.slug)
@@ -98,6 +129,12 @@ extension ConfigurationStore {
         try InputRules.slug(slug, field: "slug")
         if let name { try InputRules.title(name) }
         if let description { try InputRules.remark(description, field: "description") }
+    }
+
+    /// Without LIKE there is nothing in the text to escape.
+    static func matches(_ table: String, _ parameter: String) -> String {
+        "(\(parameter)::text IS NULL OR position(lower(\(parameter)) IN \(table).slug) > 0 "
+            + "OR position(lower(\(parameter)) IN lower(\(table).name)) > 0)"
     }
 
     static func taken(_ what: String, _ slug: String) -> StoreError {

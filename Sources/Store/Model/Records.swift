@@ -10,6 +10,11 @@ package struct WorkspaceRecord: Hashable, Sendable {
     package let description: String
     package let createdAt: Timestamp
     package let updatedAt: Timestamp
+    /// Counts the changes of the record itself.
+    package let version: Int64
+
+    /// What `If-Match` is compared with.
+    package var tag: String { String(version) }
 }
 
 package struct ProjectRecord: Hashable, Sendable {
@@ -21,6 +26,9 @@ package struct ProjectRecord: Hashable, Sendable {
     package let description: String
     package let createdAt: Timestamp
     package let updatedAt: Timestamp
+    package let version: Int64
+
+    package var tag: String { String(version) }
 }
 
 package struct EnvironmentRecord: Hashable, Sendable {
@@ -34,7 +42,10 @@ package struct EnvironmentRecord: Hashable, Sendable {
     package let createdAt: Timestamp
     /// The last change of an entry, or of the environment's own fields.
     package let updatedAt: Timestamp
+    package let version: Int64
 
+    /// The record tells the revision too, so it is another one after each change of an entry.
+    package var tag: String { "\(version).\(revision)" }
     package var cursor: Cursor { Cursor(revision: revision, mark: mark) }
 }
 

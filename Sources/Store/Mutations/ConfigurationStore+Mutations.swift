@@ -12,10 +12,22 @@ import Reactor
 
 extension ConfigurationStore {
     /// Carries the mutation out. Answered means committed.
-    /// - Throws: `invalid`, `not_found`, `conflict`, `precondition_failed`, `environment_too_large`, or `unavailable`, after which it may have
-    ///   been committed or not.
+    /// - Throws: `invalid`, `not_found`, `conflict`, `precondition_failed`, `environment_too_large`, `idempotency_key_reused`,
+    ///   `revision_too_old`, or `unavailable`, after which it may have been committed or not.
     package func mutate(_ mutation: Mutation) async throws(StoreError) -> MutationOutcome {
         try mutation.validate()
+        guard let key = mutation.idempotencyKey else { return try await carryOut(mutation) }
+        if let outcome = try await repeated(key, of: mutation) { return outcome }
+        do throws(StoreError) {
+            return try await carryOut(mutation)
+        } catch {
+            // Refused for what the first call did, a moment after this one asked for its receipt.
+            if let outcome = try await repeated(key, of: mutation) { return outcome }
+            throw error
+        }
+    }
+
+    private func carryOut(_ mutation: Mutation) async throws(StoreError) -> MutationOutcome {
         let start = ContinuousClock.now
         repeat {
             let call = try await workOut(mutation)
@@ -23,12 +35,32 @@ extension ConfigurationStore {
             case .outcome(let outcome):
                 if !outcome.changes.isEmpty { metrics.committed(1) }
                 return outcome
-            case .versionMoved:
+            case .repeated:
+                // The first one was under way while this one was looked up; its outcome is there.
+                throw .unavailable("another request under this idempotency key is under way")
+            case .moved where mutation.basedOn != nil:
+                throw StoreError(.moved, "the environment has changed meanwhile")
+            case .moved:
                 // Somebody was faster; one of all that race gets through each time.
                 continue
             }
         } while start.duration(to: .now) < configuration.requestTimeout
         throw .unavailable("the entry is being changed by too many at once")
+    }
+
+    /// For a mutation that follows from the environment's state: planned, and planned anew for as long as somebody else is faster.
+    /// - Parameter plan: makes a mutation that is `basedOn` the revision it has read.
+    package func mutate(planned plan: () async throws -> Mutation) async throws -> MutationOutcome {
+        let start = ContinuousClock.now
+        repeat {
+            let mutation = try await plan()
+            do throws(StoreError) {
+                return try await mutate(mutation)
+            } catch {
+                guard error.code == .moved else { throw error }
+            }
+        } while start.duration(to: .now) < configuration.requestTimeout
+        throw StoreError.unavailable("the environment is being changed by too many at once")
     }
 
     private func send(_ call: MutationCall) async throws(StoreError) -> PostgresResult {
@@ -49,110 +81,73 @@ extension ConfigurationStore {
 
     // MARK: Working out
 
-    private struct State {
-        let kind: EntryKind
-        let value: String?
-        let version: Int64
-        let note: String?
-    }
-
     private static let states = PostgresStatement(
         "entry_states",
         """
-        SELECT e.name, e.kind, e.value, e.version, e.note FROM unnest($2::text[]) AS n (name) CROSS JOIN LATERAL (
+        SELECT e.name, e.kind, e.value, e.version, e.note, e.enabled FROM unnest($2::text[]) AS n (name) CROSS JOIN LATERAL (
             SELECT * FROM keyvane.entry x WHERE x.environment_id = $1::uuid AND x.name = n.name LIMIT 1) e
         """
     )
 
-    /// A secret is sealed for its next version, so its present one must be known; so must the kind of a name that came without. Variables
-    /// need neither and cost no read. The SQL function refuses what was worked out for a version that has passed.
+    /// Deletes, and variables that come with their kind, need to know nothing and cost no read. The SQL function refuses what was worked out
+    /// for a version that has passed.
     private func workOut(_ mutation: Mutation) async throws(StoreError) -> MutationCall {
-        let unsettled = mutation.changes.filter { $0.op != .delete && $0.kind != .variable }
-        guard !unsettled.isEmpty else {
-            return MutationCall(mutation: mutation, members: mutation.changes.map { Self.plain($0, expectedVersion: nil) })
-        }
-        let key = try await projectKey(environmentID: mutation.environmentID)
-        let result = try await read(
-            Self.states.call { parameters in
-                parameters.add(mutation.environmentID)
-                parameters.add(unsettled.lazy.map { Optional($0.name) })
-            }
-        )
-        var states: [String: State] = [:]
-        for row in result.rows {
-            states[row.text(0)] = State(kind: row.kind(1), value: row.optionalText(2), version: row.integer(3), note: row.optionalText(4))
-        }
-        var members: [MutationCall.Member] = []
+        let names = mutation.changes.flatMap(\.namesToKnow)
+        let present = try await names.isEmpty ? [:] : present(names, mutation.environmentID)
+        var versions: [String: EntryVersion] = [:]
         for change in mutation.changes {
-            let state = states[change.name]
-            let kind = change.kind ?? (state?.value == nil ? .variable : state?.kind ?? .variable)
-            if case .set(let text) = change.op, kind == .secret {
-                members.append(try Self.sealed(change, text, state, key, mutation.environmentID))
-            } else {
-                let depends = change.op != .delete && change.kind == nil
-                members.append(Self.plain(change, expectedVersion: depends ? state?.version ?? 0 : nil))
+            if case .rollback(let version) = change.op {
+                versions[change.name] = try await entryVersion(environmentID: mutation.environmentID, name: change.name, version: version)
             }
         }
+        let needsKey =
+            mutation.changes.contains { $0.kind == .secret || $0.op == .seal } || present.values.contains { $0.kind == .secret }
+            || versions.values.contains { $0.kind == .secret }
+        let plan = MutationPlan(
+            environmentID: mutation.environmentID,
+            present: present,
+            versions: versions,
+            key: needsKey ? try await projectKey(environmentID: mutation.environmentID) : nil
+        )
+        var members: [MutationCall.Member] = []
+        for change in mutation.changes { members += try plan.members(change) }
         return MutationCall(mutation: mutation, members: members)
     }
 
-    private static func plain(_ change: EntryChange, expectedVersion: Int64?) -> MutationCall.Member {
-        switch change.op {
-        case .set(let text):
-            MutationCall.Member(
-                name: change.name,
-                op: .set,
-                kind: .variable,
-                text: text,
-                size: change.name.utf8.count + text.utf8.count,
-                note: change.note,
-                expectedVersion: expectedVersion
-            )
-        case .delete:
-            MutationCall.Member(
-                name: change.name,
-                op: .delete,
-                kind: change.kind,
-                text: nil,
-                size: 0,
-                note: change.note,
-                expectedVersion: nil
-            )
-        }
-    }
-
-    private static func sealed(
-        _ change: EntryChange,
-        _ text: String,
-        _ state: State?,
-        _ key: ProjectKey,
-        _ environmentID: UUID
-    ) throws(StoreError) -> MutationCall.Member {
-        let version = state?.version ?? 0
-        var op = MutationCall.Member.Operation.set
-        var stored: String?
-        if let state, state.kind == .secret, let value = state.value, change.note == nil || change.note == state.note {
-            // One that can't be opened is a different one: writing it again repairs it.
-            if let present = try? key.open(value, environmentID: environmentID, name: change.name, version: version), present == text {
-                (op, stored) = (.keep, value)
+    private func present(_ names: [String], _ environmentID: UUID) async throws(StoreError) -> [String: MutationPlan.Present] {
+        let result = try await read(
+            Self.states.call { parameters in
+                parameters.add(environmentID)
+                parameters.add(names.lazy.map { Optional($0) })
             }
-        }
-        if stored == nil { stored = try key.seal(text, environmentID: environmentID, name: change.name, version: version + 1) }
-        return MutationCall.Member(
-            name: change.name,
-            op: op,
-            kind: .secret,
-            text: stored,
-            size: change.name.utf8.count + text.utf8.count,
-            note: change.note,
-            expectedVersion: version
         )
+        var present: [String: MutationPlan.Present] = [:]
+        for row in result.rows {
+            present[row.text(0)] = MutationPlan.Present(
+                kind: row.kind(1),
+                value: row.optionalText(2),
+                version: row.integer(3),
+                note: row.optionalText(4),
+                enabled: row.flag(5)
+            )
+        }
+        return present
+    }
+}
+
+extension EntryChange {
+    fileprivate var namesToKnow: [String] {
+        switch op {
+        case .delete: []
+        case .set, .restore: kind == .variable ? [] : [name]
+        case .enable, .disable, .seal, .rollback: [name]
+        case .rename(let newName): [name, newName]
+        }
     }
 }
 
 extension Mutation {
     fileprivate func validate() throws(StoreError) {
-        guard !changes.isEmpty else { throw StoreError(.invalid, "a mutation needs at least one change", field: "changes") }
         var names: Set<String> = []
         for (index, change) in changes.enumerated() {
             do throws(StoreError) {

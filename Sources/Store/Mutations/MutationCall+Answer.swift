@@ -1,12 +1,16 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
+
 extension MutationCall {
     /// What `keyvane.mutate` answered.
     enum Answer {
         case outcome(MutationOutcome)
-        /// An entry has changed since this call was worked out: work it out again.
-        case versionMoved
+        /// An entry, or the environment, has changed since this call was worked out: work it out again.
+        case moved
+        /// There is a receipt for the call's idempotency key.
+        case repeated
     }
 
     /// - Throws: the refusals.
@@ -14,12 +18,15 @@ extension MutationCall {
         guard let first = result.first else { throw StoreError(.internalError, "the database gave no answer to a mutation") }
         let status = first.text(0)
         switch status {
-        case "ok": return .outcome(outcome(result, first))
-        case "version_moved": return .versionMoved
+        case "ok":
+            let texts = Dictionary(members.map { ($0.name, $0.text) }) { first, _ in first }
+            return .outcome(MutationOutcome(result, head: first, environmentID: mutation.environmentID, texts: texts, isRepeated: false))
+        case "moved": return .moved
+        case "repeated": return .repeated
         case "not_found": throw StoreError(.notFound, "there is no such environment")
         case "not_found_kind": throw StoreError(.notFound, "there is no such entry of this kind")
         case "conflict":
-            throw StoreError(.conflict, "an entry of this name exists and is of the other kind: delete it first", field: "name")
+            throw StoreError(.conflict, "the entry \(first.text(4)) exists and is of the other kind: delete it first", field: "name")
         case "precondition_failed":
             throw StoreError(.preconditionFailed, "somebody else has changed it: read it again", current: first.optionalInteger(1))
         case "environment_too_large":
@@ -29,9 +36,12 @@ extension MutationCall {
             throw StoreError(.internalError, "the database's schema and this binary don't fit", underlying: "mutate answered \(status)")
         }
     }
+}
 
-    private func outcome(_ result: PostgresResult, _ head: PostgresResult.Row) -> MutationOutcome {
-        let texts = Dictionary(members.map { ($0.name, $0.text) }) { first, _ in first }
+extension MutationOutcome {
+    /// Of the rows of `keyvane.mutation_row`.
+    /// - Parameter texts: the stored values of the names, where the caller knows them better than the database needs to repeat.
+    init(_ result: PostgresResult, head: PostgresResult.Row, environmentID: UUID, texts: [String: String?], isRepeated: Bool) {
         var changes: [Change] = []
         var entries: [Entry] = []
         var created = false
@@ -41,12 +51,14 @@ extension MutationCall {
             let name = row.text(4)
             let kind = row.kind(5)
             let action = row.optionalText(6)
-            let value = (texts[name] ?? nil).map { StoredValue(kind: kind, text: $0) }
+            // Of a call that had been committed before, the text in the log is the right one.
+            let text = row.optionalText(15) ?? texts[name] ?? nil
+            let value = text.map { StoredValue(kind: kind, text: $0) }
             if action != nil, let firstRevision, let lastRevision {
                 let isVisible = row.flag(7)
                 changes.append(
                     Change(
-                        environmentID: mutation.environmentID,
+                        environmentID: environmentID,
                         revision: row.integer(9),
                         first: firstRevision,
                         last: lastRevision,
@@ -77,14 +89,15 @@ extension MutationCall {
                 )
             )
         }
-        return MutationOutcome(
+        self.init(
             revision: lastRevision ?? head.integer(2),
             mark: changes.last?.mark ?? head.mark(3),
             first: firstRevision,
             last: lastRevision,
             changes: changes,
             entries: entries,
-            created: created
+            created: created,
+            isRepeated: isRepeated
         )
     }
 }

@@ -8,8 +8,10 @@ struct MutationCall: Sendable {
     struct Member: Sendable {
         enum Operation: String, Sendable {
             case set
+            /// The kind may be another one.
+            case restore
             case delete
-            /// A secret whose plaintext is the same as before; ciphertexts can't be compared.
+            /// Nothing changes, as far as the entry is still of the version this was worked out for.
             case keep
         }
 
@@ -18,19 +20,20 @@ struct MutationCall: Sendable {
         /// Nil: whatever kind the entry has (deletes only).
         let kind: EntryKind?
         /// What is stored after it, if anything.
-        let text: String?
+        var text: String?
         /// Bytes of name and plaintext.
-        let size: Int
-        let note: String?
+        var size = 0
+        var note: String?
+        var enabled: Bool?
         /// The version this was worked out for; nil where it doesn't depend on one.
-        let expectedVersion: Int64?
+        var expectedVersion: Int64?
     }
 
     static let statement = PostgresStatement(
         "mutate",
         """
-        SELECT * FROM keyvane.mutate($1::uuid, $18::boolean, $2::uuid, $3, $4, $5, $6, $7, $8::bigint[], $9::text[], $10::text[], $11::text[],
-            $12::text[], $13::integer[], $14::text[], $15::bigint[], $16::integer, $17::bigint)
+        SELECT * FROM keyvane.mutate($1::uuid, $23::boolean, $2::uuid, $3, $4, $5, $6, $7, $8::bigint[], $9::bigint, $10::text[], $11::text[],
+            $12::text[], $13::text[], $14::integer[], $15::text[], $16::boolean[], $17::bigint[], $18::integer, $19::bigint, $20, $21, $22)
         """
     )
 
@@ -43,30 +46,26 @@ struct MutationCall: Sendable {
         parameters.add(mutation.id)
         parameters.add(mutation.environmentID)
         parameters.add(mutation.actor)
-        parameters.add(action)
-        parameters.add(target)
+        parameters.add(mutation.action.rawValue)
+        parameters.add(mutation.changes.count == 1 ? mutation.changes[0].name : "\(mutation.changes.count) entries")
         parameters.add(mutation.requestID)
         parameters.add(condition)
         parameters.add(expected.lazy.map { Optional($0) })
+        parameters.add(mutation.basedOn)
         parameters.add(members.lazy.map { Optional($0.name) })
         parameters.add(members.lazy.map { $0.kind?.rawValue })
         parameters.add(members.lazy.map { Optional($0.op.rawValue) })
-        parameters.add(members.lazy.map { $0.op == .set ? $0.text : nil })
+        parameters.add(members.lazy.map(\.text))
         parameters.add(members.lazy.map { Optional(Int64($0.size)) })
-        parameters.add(members.lazy.map { $0.note })
-        parameters.add(members.lazy.map { $0.expectedVersion })
+        parameters.add(members.lazy.map(\.note))
+        parameters.add(members.lazy.map { $0.enabled.map { $0 ? "t" : "f" } })
+        parameters.add(members.lazy.map(\.expectedVersion))
         parameters.add(Int64(InputRules.maximumEntries))
         parameters.add(Int64(InputRules.maximumEnvironmentBytes))
+        parameters.add(mutation.idempotencyKey?.token)
+        parameters.add(mutation.idempotencyKey?.key)
+        parameters.add(mutation.idempotencyKey?.fingerprint)
         return parameters
-    }
-
-    private var action: String {
-        guard members.count == 1 else { return "configuration.patch" }
-        return members[0].op == .delete ? "entry.delete" : "entry.set"
-    }
-
-    private var target: String {
-        members.count == 1 ? members[0].name : "\(members.count) entries"
     }
 
     private var condition: String {

@@ -57,7 +57,10 @@ final class MutationWriter: @unchecked Sendable {
         loop.assertCurrent()
         guard !isClosed else { return completion(.failure(.closed)) }
         let isFull = pending.count >= configuration.waitingCalls || pendingBytes + parameters.byteCount > configuration.waitingBytes
-        guard !isFull || pending.isEmpty else { return completion(.failure(.overloaded)) }
+        guard !isFull || pending.isEmpty else {
+            metrics.refused(.full)
+            return completion(.failure(.overloaded))
+        }
         lastTicket += 1
         let timeout = isBulk ? configuration.bulkTimeout : configuration.requestTimeout
         let deadline = loop.milliseconds + timeout.wholeMilliseconds
@@ -80,7 +83,8 @@ final class MutationWriter: @unchecked Sendable {
                 return PostgresCall(statement: MutationCall.statement, parameters: parameters)
             }
         }
-        session.submit(calls, timeout: nil, resends: false) { [self] in ended($0) }
+        let limit = batch.contains(where: \.isBulk) ? configuration.bulkTimeout : nil
+        session.submit(calls, timeout: nil, limit: limit, resends: false) { [self] in ended($0) }
     }
 
     private func ended(_ result: Result<[PostgresResult], PostgresSession.Failure>) {
@@ -101,6 +105,7 @@ final class MutationWriter: @unchecked Sendable {
 
     private static func cause(_ failure: PostgresFailure) -> WriterStateMachine.Cause {
         if failure.isTransient { return .transient }
+        if failure.isLockTimeout { return .locked }
         return failure.isUniqueViolation ? .alreadyCommitted : .other
     }
 
@@ -116,6 +121,7 @@ final class MutationWriter: @unchecked Sendable {
             sweep = nil
             let now = loop.milliseconds
             for (ticket, waiting) in pending where waiting.deadline <= now {
+                if !session.isReady { metrics.refused(.timeout) }
                 end(ticket, .failure(.timedOut(sent: session.isReady)))
             }
             if !pending.isEmpty { armSweep() }

@@ -36,6 +36,8 @@ package struct WriterStateMachine {
     package enum Cause: Equatable {
         /// A deadlock or serialization failure: nothing took effect.
         case transient
+        /// Somebody else holds the environment's lock for long: nothing took effect.
+        case locked
         /// The mutation's id is there already.
         case alreadyCommitted
         case other
@@ -54,6 +56,10 @@ package struct WriterStateMachine {
     private var waiting = FIFO<Member>()
     /// Sent before what waits, each alone.
     private var alone = FIFO<Member>()
+    /// Of environments that somebody else has locked: each alone, in turn with what waits, so that only their own callers wait for the lock.
+    private var held = FIFO<Member>()
+    private var lockedEnvironments: Set<UUID> = []
+    private var isHeldTurn = false
 
     package init() {}
 
@@ -70,18 +76,37 @@ package struct WriterStateMachine {
             while let member = alone.popFirst() {
                 if isWanted(member) { return send([member]) }
             }
-            var batch: [Member] = []
-            var byteCount = 0
-            while batch.count < Self.batchLimit, byteCount < Self.batchBytes, let next = waiting.first {
-                if next.isBulk, !batch.isEmpty { break }
-                _ = waiting.popFirst()
-                guard isWanted(next) else { continue }
-                batch.append(next)
-                byteCount += next.byteCount
-                if next.isBulk { break }
-            }
-            return batch.isEmpty ? nil : send(batch.sorted(by: Self.locksFirst))
+            isHeldTurn.toggle()
+            return (isHeldTurn ? nextHeld(isWanted) : nil) ?? nextWaiting(isWanted) ?? nextHeld(isWanted)
         }
+    }
+
+    private mutating func nextHeld(_ isWanted: (Member) -> Bool) -> [Member]? {
+        while let member = held.popFirst() {
+            if isWanted(member) { return send([member]) }
+        }
+        // Nobody waits for them any more.
+        lockedEnvironments = []
+        return nil
+    }
+
+    private mutating func nextWaiting(_ isWanted: (Member) -> Bool) -> [Member]? {
+        var batch: [Member] = []
+        var byteCount = 0
+        while batch.count < Self.batchLimit, byteCount < Self.batchBytes, let next = waiting.first {
+            let isHeld = lockedEnvironments.contains(next.environmentID)
+            if next.isBulk, !batch.isEmpty, !isHeld { break }
+            _ = waiting.popFirst()
+            guard isWanted(next) else { continue }
+            if isHeld {
+                held.append(next)
+                continue
+            }
+            batch.append(next)
+            byteCount += next.byteCount
+            if next.isBulk { break }
+        }
+        return batch.isEmpty ? nil : send(batch.sorted(by: Self.locksFirst))
     }
 
     private mutating func send(_ batch: [Member]) -> [Member] {
@@ -99,7 +124,9 @@ package struct WriterStateMachine {
 
     /// Committed. Answers with the batch.
     package mutating func answered() -> [Member] {
-        takeSent()
+        let batch = takeSent()
+        if !lockedEnvironments.isEmpty { lockedEnvironments.subtract(batch.map(\.environmentID)) }
+        return batch
     }
 
     /// Rolled back as a whole.
@@ -107,6 +134,12 @@ package struct WriterStateMachine {
         let batch = takeSent()
         guard batch.count == 1, var member = batch.first else {
             for member in batch { alone.append(member) }
+            return .resend
+        }
+        if cause == .locked {
+            // Until its caller's time is over.
+            lockedEnvironments.insert(member.environmentID)
+            held.append(member)
             return .resend
         }
         member.failures += 1
@@ -118,7 +151,7 @@ package struct WriterStateMachine {
             member.retry = true
             alone.append(member)
             return .resend
-        case .transient, .alreadyCommitted, .other:
+        case .transient, .locked, .alreadyCommitted, .other:
             return .fail(member)
         }
     }

@@ -8,7 +8,8 @@ import Reactor
 struct DirectConnection: Sendable {
     private let connection: LoopBound<PostgresConnection>
 
-    /// Connects, trying again until `limit` has passed: databases and their clients are often started together.
+    /// Connects and runs `body`, both again until `startTimeout` has passed: databases and their clients are often started together, and a
+    /// failover may come in between. So `body` does nothing that may not be done twice.
     static func withConnection<Value>(
         to address: PostgresAddress,
         configuration: StoreConfiguration,
@@ -18,6 +19,11 @@ struct DirectConnection: Sendable {
     ) async throws(StoreError) -> Value {
         let start = ContinuousClock.now
         var failures = 0
+        func again(after error: StoreError) throws(StoreError) {
+            if failures == 0 { logger.notice("waiting_for_database", metadata: ["reason": "\(error.underlying ?? error.message)"]) }
+            failures += 1
+            guard !Task.isCancelled, start.duration(to: .now) < configuration.startTimeout else { throw error }
+        }
         while true {
             switch await connect(to: address, configuration: configuration, on: loop, after: failures == 0 ? .zero : .milliseconds(200)) {
             case .success(let connection):
@@ -28,12 +34,11 @@ struct DirectConnection: Sendable {
                     return value
                 } catch {
                     lent.close()
-                    throw error
+                    guard error.code == .unavailable else { throw error }
+                    try again(after: error)
                 }
             case .failure(let failure):
-                if failures == 0 { logger.notice("waiting_for_database", metadata: ["reason": "\(failure.message)"]) }
-                failures += 1
-                guard !Task.isCancelled, start.duration(to: .now) < configuration.startTimeout else { throw failure.storeError }
+                try again(after: failure.storeError)
             }
         }
     }

@@ -21,13 +21,16 @@ struct PostgresAddress: Sendable {
         let port: String
     }
 
+    /// Parameters that a server reports as `on` when it isn't one for us, or no longer: those of a standby, unless the URL takes any server.
+    let unwantedStates: [String]
     private let common: [(String, String)]
     private let hosts: [Host]
 
     private static let perHost: Set<String> = ["host", "hostaddr", "port"]
-    /// What we set where the URL doesn't: a dead peer is noticed within some 15 s, and no Kerberos look-up delays a start.
+    /// What we set where the URL doesn't: a dead peer is noticed within some 15 s, no Kerberos look-up delays a start, and a standby is no
+    /// server for us, so that among several hosts the primary is found whichever it is at the time.
     private static let defaults = [
-        ("application_name", "keyvane"), ("client_encoding", "UTF8"), ("gssencmode", "disable"),
+        ("application_name", "keyvane"), ("client_encoding", "UTF8"), ("gssencmode", "disable"), ("target_session_attrs", "read-write"),
         ("keepalives_idle", "5"), ("keepalives_interval", "3"), ("keepalives_count", "3"), ("tcp_user_timeout", "15000"),
     ]
 
@@ -44,6 +47,7 @@ struct PostgresAddress: Sendable {
             option += 1
         }
         PQconninfoFree(options)
+        unwantedStates = try Self.unwantedStates(given["target_session_attrs"] ?? "read-write")
         let missing = Self.defaults.filter { given[$0.0] == nil }
         common = given.filter { !Self.perHost.contains($0.key) }.map { ($0.key, $0.value) } + missing
 
@@ -60,6 +64,17 @@ struct PostgresAddress: Sendable {
                 address: index < addresses.count ? addresses[index] : "",
                 port: ports.count == count ? ports[index] : ports.first ?? ""
             )
+        }
+    }
+
+    private static func unwantedStates(_ target: String) throws(StoreError) -> [String] {
+        switch target {
+        case "read-write": return ["in_hot_standby", "default_transaction_read_only"]
+        case "primary": return ["in_hot_standby"]
+        case "any": return []
+        default:
+            let remedy = "leave it out, or write read-write, primary or any"
+            throw StoreError(.configurationInvalid, "target_session_attrs must allow writes: \(remedy)", field: "postgres")
         }
     }
 

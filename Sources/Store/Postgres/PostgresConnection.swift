@@ -58,6 +58,14 @@ final class PostgresConnection {
     /// Called once when an open connection goes by itself, after the segments in flight have ended.
     var lost: ((PostgresFailure) -> Void)?
 
+    /// When the server last said something, by the loop's clock.
+    private(set) var heardAt: UInt64
+
+    /// Whether one of these parameters is `on`, as the server last reported them (PostgreSQL 14 and newer do so by themselves).
+    func reports(anyOf parameters: [String]) -> Bool {
+        parameters.contains { PQparameterStatus(connection, $0).map { String(cString: $0) } == "on" }
+    }
+
     /// Takes segments.
     var isOpen: Bool {
         switch phase {
@@ -72,6 +80,7 @@ final class PostgresConnection {
         self.loop = loop
         guard let connection = Self.start(candidate) else { throw .connection("no memory for a connection") }
         self.connection = connection
+        heardAt = loop.milliseconds
         phase = .connecting(done)
         // libpq prints what the server remarks to standard error otherwise.
         PQsetNoticeReceiver(connection, { _, _ in }, nil)
@@ -137,10 +146,13 @@ final class PostgresConnection {
                 done(.connection(Self.message(of: connection)))
             }
         case .idle, .script, .pipeline:
-            if events.contains(.readable), PQconsumeInput(connection) == 0 {
-                readResults()
-                fail(.connection(Self.message(of: connection)))
-                return
+            if events.contains(.readable) {
+                heardAt = loop.milliseconds
+                guard PQconsumeInput(connection) == 1 else {
+                    readResults()
+                    fail(.connection(Self.message(of: connection)))
+                    return
+                }
             }
             readResults()
             flush()

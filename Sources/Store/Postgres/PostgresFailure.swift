@@ -41,13 +41,16 @@ struct PostgresFailure: Error, Hashable {
     /// Nothing took effect, and the same again may succeed at once: serialization failure, deadlock.
     var isTransient: Bool { sqlState == "40001" || sqlState == "40P01" }
 
+    /// Somebody else holds a lock. Nothing took effect; whoever still has time may queue for it again, behind those who need it not.
+    var isLockTimeout: Bool { sqlState == "55P03" }
+
     /// The row is there already: a mutation of this id has been committed.
     var isUniqueViolation: Bool { sqlState == "23505" }
     var isForeignKeyViolation: Bool { sqlState == "23503" }
 
     var storeError: StoreError {
         switch kind {
-        case .connection:
+        case _ where endsConnection:
             .unavailable("the database can't be reached", message)
         case .statement("3F000"), .statement("42P01"), .statement("42883"), .statement("42703"), .statement("42704"):
             StoreError(.schemaMissing, "the database has no or an old schema: run 'keyvane migrate'", underlying: message)
@@ -55,7 +58,7 @@ struct PostgresFailure: Error, Hashable {
             .unavailable("the database took too long", message)
         case .statement(let sqlState) where sqlState.hasPrefix("53") || sqlState.hasPrefix("57") || sqlState.hasPrefix("40"):
             .unavailable("the database can't do it at present", message)
-        case .statement:
+        case .statement, .connection:
             StoreError(.internalError, "the database refused a statement; the log has its code", underlying: message)
         }
     }

@@ -6,14 +6,18 @@ import Reactor
 extension PostgresSession {
     /// `submit` for callers that wait. The wait is bounded by `timeout`, so it doesn't listen for cancellation.
     func perform(_ calls: [PostgresCall], timeout: Duration) async throws(StoreError) -> [PostgresResult] {
-        let answer: Result<[PostgresResult], Failure> = await withCheckedContinuation { continuation in
+        switch await outcome(calls, timeout: timeout) {
+        case .success(let results): return results
+        case .failure(let failure): throw failure.storeError
+        }
+    }
+
+    /// One result a call, or why there are none.
+    func outcome(_ calls: [PostgresCall], timeout: Duration) async -> Result<[PostgresResult], Failure> {
+        await withCheckedContinuation { continuation in
             loop.post {
                 self.submit(calls, timeout: timeout, resends: true) { continuation.resume(returning: $0) }
             }
-        }
-        switch answer {
-        case .success(let results): return results
-        case .failure(let failure): throw failure.storeError
         }
     }
 }

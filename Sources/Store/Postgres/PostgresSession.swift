@@ -25,15 +25,29 @@ final class PostgresSession: @unchecked Sendable {
     private final class Work {
         let calls: [PostgresCall]
         let resends: Bool
+        /// What the server may take for each call, where that is not the session's own limit.
+        let limit: Duration?
         let byteCount: Int
+        let submittedAt: UInt64
         /// `UInt64.max` for none.
         let deadline: UInt64
         var sentAt: UInt64?
+        /// Its first sending was lost and may be running still: what the second one answers may be older than what the first one does.
+        var isOvertaken = false
         private var completion: Completion?
 
-        init(_ calls: [PostgresCall], resends: Bool, deadline: UInt64, completion: @escaping Completion) {
+        init(
+            _ calls: [PostgresCall],
+            resends: Bool,
+            limit: Duration?,
+            at now: UInt64,
+            deadline: UInt64,
+            completion: @escaping Completion
+        ) {
             self.calls = calls
             self.resends = resends
+            self.limit = limit
+            submittedAt = now
             self.deadline = deadline
             self.completion = completion
             byteCount = calls.reduce(0) { $0 + $1.byteCount }
@@ -66,6 +80,9 @@ final class PostgresSession: @unchecked Sendable {
     private var waitingBytes = 0
     private var sent: [Work] = []
     private var lastFailure: PostgresFailure?
+    private var hasConnected = false
+    /// What the metrics were last told of `waiting`.
+    private var reportedWaiting = 0
     /// Called on the loop whenever a new connection can be used.
     var becameReady: (() -> Void)?
 
@@ -102,6 +119,8 @@ final class PostgresSession: @unchecked Sendable {
         connection?.close()
         connection = nil
         while let work = waiting.popFirst() { work.end(.failure(.closed)) }
+        waitingBytes = 0
+        reportWaiting()
     }
 
     private func connect() {
@@ -130,6 +149,8 @@ final class PostgresSession: @unchecked Sendable {
         case .use:
             if lastFailure != nil { logger.notice("database_reached_again") }
             lastFailure = nil
+            if hasConnected { metrics.reconnected() }
+            hasConnected = true
             self.connection = connection
             connection.lost = { [self] in connectionLost($0) }
             connection.enterPipeline()
@@ -165,15 +186,28 @@ final class PostgresSession: @unchecked Sendable {
     // MARK: Work
 
     /// Runs the calls as one transaction. `resends`: sent again by itself after a lost connection; for work that may be done twice.
-    /// Without `timeout` only the server's limits end it. `completion` runs on the loop, exactly once.
-    func submit(_ calls: [PostgresCall], timeout: Duration?, resends: Bool, completion: @escaping Completion) {
+    /// Without `timeout` only the server's limits end it: `limit` for each call, or else the timeout's or the session's own. `completion` runs
+    /// on the loop, exactly once.
+    func submit(
+        _ calls: [PostgresCall],
+        timeout: Duration?,
+        limit: Duration? = nil,
+        resends: Bool,
+        completion: @escaping Completion
+    ) {
         loop.assertCurrent()
-        let deadline = timeout.map { loop.milliseconds + $0.wholeMilliseconds } ?? .max
-        let work = Work(calls, resends: resends, deadline: deadline, completion: completion)
+        let now = loop.milliseconds
+        let deadline = timeout.map { now + $0.wholeMilliseconds } ?? .max
+        // Whoever waits longer than a request may also be worked for longer.
+        let limit = limit ?? timeout.flatMap { $0 > configuration.statementTimeout ? $0 : nil }
+        let work = Work(calls, resends: resends, limit: limit, at: now, deadline: deadline, completion: completion)
         guard !machine.isClosed else { return work.end(.failure(.closed)) }
         let isFull = waiting.count >= configuration.waitingCalls || waitingBytes + work.byteCount > configuration.waitingBytes
         // Something larger than the limit passes when nothing else waits.
-        guard !isFull || waiting.isEmpty else { return work.end(.failure(.overloaded)) }
+        guard !isFull || waiting.isEmpty else {
+            metrics.refused(.full)
+            return work.end(.failure(.overloaded))
+        }
         waiting.append(work)
         waitingBytes += work.byteCount
         pump()
@@ -187,21 +221,43 @@ final class PostgresSession: @unchecked Sendable {
             if work.isOver { continue }
             if sent.isEmpty { metrics.connectionBecameBusy() }
             sent.append(work)
-            work.sentAt = loop.milliseconds
-            connection.send(PostgresSegment(calls: work.calls) { [self] in ended(work, $0) })
+            let now = loop.milliseconds
+            work.sentAt = now
+            metrics.waited(milliseconds: now - work.submittedAt)
+            let calls = work.limit.map { [Self.limit.call(milliseconds: $0.wholeMilliseconds)] + work.calls } ?? work.calls
+            connection.send(PostgresSegment(calls: calls) { [self] in ended(work, $0) })
         }
     }
+
+    /// For the rest of its transaction.
+    private static let limit = PostgresStatement("statement_limit", "SELECT set_config('statement_timeout', $1, true)")
 
     private func ended(_ work: Work, _ outcome: PostgresSegment.Outcome) {
         sent.removeAll { $0 === work }
         if sent.isEmpty { metrics.connectionBecameIdle() }
+        // The limit's call stands in front of the caller's own.
+        let extra = work.limit == nil ? 0 : 1
         switch outcome {
-        case .answered(let results): work.end(.success(results))
+        case .answered where work.isOvertaken, .refused where work.isOvertaken:
+            // It has waited for the first sending, if that was in its way; once more, and it sees what that did.
+            machine.answered()
+            work.isOvertaken = false
+            again(work)
+        case .answered(let results):
+            machine.answered()
+            work.end(.success(extra == 0 ? results : Array(results.dropFirst(extra))))
         case .refused(let failure, let call):
-            // Only resending work is retried here: a batch has its own rules.
-            if failure.isTransient, work.resends { again(work) } else { work.end(.failure(.refused(failure, call: call))) }
+            machine.answered()
+            // Only resending work is retried here, while its time lasts: a batch has its own rules.
+            if work.resends, failure.isTransient || failure.isLockTimeout {
+                again(work)
+            } else {
+                work.end(.failure(.refused(failure, call: max(0, call - extra))))
+            }
         case .lost(let failure):
-            if work.resends, !machine.isClosed { again(work) } else { work.end(.failure(.lost(failure))) }
+            guard work.resends, !machine.isClosed else { return work.end(.failure(.lost(failure))) }
+            work.isOvertaken = true
+            again(work)
         }
         pump()
     }
@@ -221,6 +277,7 @@ final class PostgresSession: @unchecked Sendable {
         sweep = loop.after(.milliseconds(100)) { [self] in
             sweep = nil
             expire()
+            reportWaiting()
             if !waiting.isEmpty || !sent.isEmpty, !machine.isClosed { armSweep() }
         }
     }
@@ -228,32 +285,32 @@ final class PostgresSession: @unchecked Sendable {
     private func expire() {
         let now = loop.milliseconds
         for work in sent where work.deadline <= now { work.end(.failure(.timedOut(sent: true))) }
-        // Those over stay in the queue as empty shells until they reach its front.
         waiting.forEach { work in
-            if work.deadline <= now { work.end(.failure(.timedOut(sent: false))) }
+            guard work.deadline <= now, !work.isOver else { return }
+            metrics.refused(.timeout)
+            work.end(.failure(.timedOut(sent: false)))
         }
-        // The server's own limits have passed: this connection will never answer (a paused server, a network that swallows).
-        let patience = (configuration.statementTimeout + configuration.connectTimeout).wholeMilliseconds
-        if let sentAt = sent.first?.sentAt, sentAt + patience <= now {
-            let connection = connection
-            connection?.abandon(.connection("no answer within \(patience) ms"))
+        // Those over are mostly at the front, and must not take the place of others while there is no connection.
+        while let first = waiting.first, first.isOver {
+            waitingBytes -= first.byteCount
+            _ = waiting.popFirst()
         }
+        guard let connection, connection.isOpen else { return }
+        if connection.reports(anyOf: address.unwantedStates) {
+            connection.abandon(.connection("the server takes no writes any more"))
+        } else if let oldest = sent.first, let sentAt = oldest.sentAt {
+            // The server's own limits have passed: this connection will never answer (a paused server, a network that swallows).
+            let silence = configuration.silence(limit: oldest.limit).wholeMilliseconds
+            if max(sentAt, connection.heardAt) + silence <= now { connection.abandon(.connection("no answer within \(silence) ms")) }
+        }
+    }
+
+    private func reportWaiting() {
+        metrics.waiting(changedBy: waiting.count - reportedWaiting)
+        reportedWaiting = waiting.count
     }
 }
 
-extension StoreConfiguration {
-    /// What every connection runs under. Plans: generic ones, and by index, whatever the statistics say; a plan made while the tables were empty
-    /// must not scan them when they are full. The last lines keep parameters out of the server's own log.
-    var sessionSetup: String {
-        """
-        SET statement_timeout = \(statementTimeout.wholeMilliseconds);
-        SET lock_timeout = \(lockTimeout.wholeMilliseconds);
-        SET idle_in_transaction_session_timeout = 60000;
-        SET plan_cache_mode = force_generic_plan;
-        SET enable_seqscan = off;
-        SET jit = off;
-        SET log_parameter_max_length_on_error = 0;
-        SET client_min_messages = error;
-        """
-    }
+extension PostgresStatement {
+    fileprivate func call(milliseconds: UInt64) -> PostgresCall { call { $0.add(String(milliseconds)) } }
 }

@@ -6,7 +6,8 @@ package struct SessionStateMachine {
     private enum State {
         case stopped
         case connecting(failures: Int)
-        case ready
+        /// `failures` counts this connection too until it has answered something: one that accepts and then fails must not be tried in a spin.
+        case ready(failures: Int)
         case waiting(failures: Int)
         case closed
     }
@@ -59,13 +60,24 @@ package struct SessionStateMachine {
 
     package mutating func connected() -> ConnectAction {
         switch state {
-        case .connecting:
-            state = .ready
+        case .connecting(let failures):
+            state = .ready(failures: failures + 1)
             return .use
         case .closed:
             return .close
         case .stopped, .ready, .waiting:
             preconditionFailure("connected while \(state)")
+        }
+    }
+
+    /// The connection has done some work.
+    package mutating func answered() {
+        switch state {
+        case .ready:
+            state = .ready(failures: 0)
+        case .stopped, .connecting, .waiting, .closed:
+            // The last answers of a connection are read while it is being given up.
+            break
         }
     }
 
@@ -82,12 +94,12 @@ package struct SessionStateMachine {
         }
     }
 
-    /// An open connection went: the first new attempt comes at once, since a restarted server is often back.
+    /// An open connection went. After one that worked the first new attempt comes at once, since a restarted server is often back.
     package mutating func lost() -> LossAction {
         switch state {
-        case .ready:
-            state = .waiting(failures: 0)
-            return .connectAfter(.zero)
+        case .ready(let failures):
+            state = .waiting(failures: failures)
+            return .connectAfter(failures == 0 ? .zero : Self.pause(failures: failures - 1))
         case .closed:
             return .ignore
         case .stopped, .connecting, .waiting:

@@ -40,7 +40,7 @@ extension ConfigurationStore {
         LEFT JOIN keyvane.change m ON m.environment_id = p.id AND m.revision = p.since
         LEFT JOIN LATERAL (
             SELECT * FROM keyvane.change x WHERE x.environment_id = p.id AND x.revision > p.since AND x.revision <= coalesce(
-                (SELECT y.last FROM keyvane.change y WHERE y.environment_id = p.id AND y.revision = p.since + $3::bigint), v.revision)
+                (SELECT y.last FROM keyvane.change y WHERE y.environment_id = p.id AND y.revision = least(p.since, v.revision) + $3::bigint), v.revision)
             ORDER BY x.revision
         ) c ON true
         ORDER BY p.ordinal, c.revision

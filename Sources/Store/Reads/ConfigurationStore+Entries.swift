@@ -13,18 +13,19 @@ extension ConfigurationStore {
         e.name, e.kind, e.value, e.version, e.revision, e.note, e.enabled, (extract(epoch FROM e.updated_at) * 1000)::bigint, e.updated_by
         """
 
-    private static func entry(_ row: PostgresResult.Row) -> Entry {
-        let kind = row.kind(1)
+    /// `base` is the position of the first of `entryColumns`.
+    private static func entry(_ row: PostgresResult.Row, base: Int32 = 0) -> Entry {
+        let kind = row.kind(base + 1)
         return Entry(
-            name: row.text(0),
+            name: row.text(base),
             kind: kind,
-            value: row.optionalText(2).map { StoredValue(kind: kind, text: $0) },
-            version: row.integer(3),
-            revision: row.integer(4),
-            note: row.optionalText(5),
-            enabled: row.flag(6),
-            updatedAt: row.timestamp(7),
-            updatedBy: row.text(8)
+            value: row.optionalText(base + 2).map { StoredValue(kind: kind, text: $0) },
+            version: row.integer(base + 3),
+            revision: row.integer(base + 4),
+            note: row.optionalText(base + 5),
+            enabled: row.flag(base + 6),
+            updatedAt: row.timestamp(base + 7),
+            updatedBy: row.text(base + 8)
         )
     }
 
@@ -41,7 +42,33 @@ extension ConfigurationStore {
                 parameters.add(name)
             }
         )
-        return result.first.map(Self.entry)
+        return result.first.map { Self.entry($0) }
+    }
+
+    private static let entryInEnvironment = PostgresStatement(
+        "entry_in_environment",
+        """
+        SELECT v.*, \(entryColumns)
+        FROM (SELECT \(environmentColumns) FROM keyvane.environment e WHERE e.path = $1) v
+        LEFT JOIN keyvane.entry e ON e.environment_id = v.id AND e.name = $2 AND e.value IS NOT NULL
+        """
+    )
+
+    /// An environment together with one of its entries, in one read; the entry is nil where there is none.
+    /// - Throws: `not_found` for the environment.
+    package func entry(
+        in path: EnvironmentPath,
+        name: String
+    ) async throws(StoreError) -> (environment: EnvironmentRecord, entry: Entry?) {
+        let result = try await read(
+            Self.entryInEnvironment.call { parameters in
+                parameters.add(path.description)
+                parameters.add(name)
+            }
+        )
+        guard let row = result.first else { throw StoreError(.notFound, "there is no such environment") }
+        let base = Self.environmentColumnCount
+        return (Self.environment(row), row.isNull(base) ? nil : Self.entry(row, base: base))
     }
 
     private static let entryPage = PostgresStatement(
@@ -49,21 +76,29 @@ extension ConfigurationStore {
         """
         SELECT \(entryColumns) FROM keyvane.entry e
         WHERE e.environment_id = $1::uuid AND e.name > $2 AND e.value IS NOT NULL AND ($3::text IS NULL OR e.kind = $3)
+            AND ($5::text IS NULL OR position(lower($5) IN lower(e.name)) > 0)
         ORDER BY e.name LIMIT $4::bigint
         """
     )
 
     /// By name; `kind` nil is both. Disabled ones are among them.
-    package func entries(environmentID: UUID, kind: EntryKind?, _ page: PageRequest) async throws(StoreError) -> Page<Entry> {
+    /// - Parameter text: what the name must contain, in either case.
+    package func entries(
+        environmentID: UUID,
+        kind: EntryKind?,
+        containing text: String? = nil,
+        _ page: PageRequest
+    ) async throws(StoreError) -> Page<Entry> {
         let result = try await read(
             Self.entryPage.call { parameters in
                 parameters.add(environmentID)
                 parameters.add(page.after ?? "")
                 parameters.add(kind?.rawValue)
                 parameters.add(Int64(page.limit + 1))
+                parameters.add(text)
             }
         )
-        return Page(result.rows.map(Self.entry), of: page, cursor: \.name)
+        return Page(result.rows.map { Self.entry($0) }, of: page, cursor: \.name)
     }
 
     private static let wholeEnvironment = PostgresStatement(

@@ -21,8 +21,9 @@ extension ConfigurationStore {
             )
             let present = try await Self.schemaVersion(connection)
             for (index, step) in Migrations.all.enumerated().dropFirst(present) {
+                let functions = index + 1 == Migrations.latest ? Migrations.functions : ""
                 try await connection.run(
-                    "BEGIN; \(step) INSERT INTO keyvane.schema_version VALUES (\(index + 1), now()); COMMIT;"
+                    "BEGIN; \(step) \(functions) INSERT INTO keyvane.schema_version VALUES (\(index + 1), now()); COMMIT;"
                 )
                 self.logger.notice("schema_migrated", metadata: ["version": "\(index + 1)"])
             }

@@ -2,14 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The schema `keyvane` in numbered steps.
-// Flows through: each step once per database, in one transaction with its number, at `migrate()`.
+// Flows through: each step once per database, in one transaction with its number, at `migrate()`; then the functions, made anew.
 // Owner: PostgreSQL; every instance may run them at start, an advisory lock lets one at a time.
 // Must hold: a step that has been released never changes; a database that is ahead of this binary is refused, not touched.
 
-enum Migrations {
-    /// Step n is `all[n - 1]`.
-    static let all = [tables, MutationFunction.sql]
-    static var latest: Int { all.count }
+package enum Migrations {
+    /// Step n is `all[n - 1]`. A new text of a function needs a step too, if only an empty one: without one nothing is run.
+    package static let all = [tables, "", history, versions]
+    package static var latest: Int { all.count }
+    /// Runs with the last step, in its transaction.
+    static let functions = MutationFunction.sql + RemovalFunction.sql
 
     private static let tables = """
         CREATE TABLE keyvane.setting (
@@ -140,5 +142,59 @@ enum Migrations {
             last_used_at timestamptz,
             revoked_at timestamptz
         );
+        """
+
+    /// Step 2 was the mutation function, which is now made anew with each newer schema.
+    private static let history = """
+        -- `workspace/project/environment`: slugs don't change.
+        ALTER TABLE keyvane.environment ADD COLUMN path text COLLATE "C";
+        UPDATE keyvane.environment e SET path = w.slug || '/' || p.slug || '/' || e.slug
+        FROM keyvane.project p JOIN keyvane.workspace w ON w.id = p.workspace_id WHERE p.id = e.project_id;
+        ALTER TABLE keyvane.environment ALTER COLUMN path SET NOT NULL;
+        CREATE UNIQUE INDEX environment_by_path ON keyvane.environment (path);
+
+        -- The versions of an entry, and an environment's state at a revision.
+        CREATE INDEX change_by_name ON keyvane.change (environment_id, name, revision);
+
+        -- Where it happened, as slugs and not as a reference: an audit outlives what it tells of. '*' is no place in particular.
+        ALTER TABLE keyvane.audit ADD COLUMN place text COLLATE "C";
+        UPDATE keyvane.audit a SET place = coalesce((SELECT e.path FROM keyvane.environment e WHERE e.id = a.environment_id),
+            (SELECT w.slug FROM keyvane.workspace w WHERE w.id = a.workspace_id), '*');
+        ALTER TABLE keyvane.audit ALTER COLUMN place SET NOT NULL;
+        DROP INDEX keyvane.audit_by_workspace;
+        ALTER TABLE keyvane.audit DROP COLUMN workspace_id;
+        CREATE INDEX audit_by_workspace ON keyvane.audit (split_part(place, '/', 1), at, id);
+        CREATE INDEX audit_by_age ON keyvane.audit (at);
+
+        -- One row per Idempotency-Key and token: what was asked for, and what is needed to answer the same again.
+        CREATE TABLE keyvane.receipt (
+            token text COLLATE "C" NOT NULL,
+            key text COLLATE "C" NOT NULL,
+            -- A digest of the request.
+            fingerprint text NOT NULL,
+            created_at timestamptz NOT NULL,
+            -- A mutation of entries: its changes are in the log. Without any, `last` is the head it changed nothing at.
+            environment_id uuid,
+            first bigint,
+            last bigint,
+            -- Anything else: the columns of the answered record.
+            record text[],
+            PRIMARY KEY (token, key)
+        );
+        CREATE INDEX receipt_by_age ON keyvane.receipt (created_at);
+
+        DROP FUNCTION IF EXISTS keyvane.mutate(uuid, boolean, uuid, text, text, text, text, text, bigint[], text[], text[], text[], text[],
+            integer[], text[], bigint[], integer, bigint);
+        DROP TYPE IF EXISTS keyvane.mutation_row;
+        """
+
+    /// Tags of the hierarchy's and the tokens' records. The functions are made anew after it.
+    private static let versions = """
+        ALTER TABLE keyvane.workspace ADD COLUMN version bigint NOT NULL DEFAULT 1;
+        ALTER TABLE keyvane.project ADD COLUMN version bigint NOT NULL DEFAULT 1;
+        ALTER TABLE keyvane.environment ADD COLUMN version bigint NOT NULL DEFAULT 1;
+        ALTER TABLE keyvane.token ADD COLUMN version bigint NOT NULL DEFAULT 1;
+
+        DROP TYPE IF EXISTS keyvane.mutation_row CASCADE;
         """
 }

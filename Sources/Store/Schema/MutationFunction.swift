@@ -22,14 +22,15 @@ enum MutationFunction {
             note text,
             enabled boolean,
             updated_at bigint,    -- milliseconds
-            updated_by text
+            updated_by text,
+            value text            -- only where the caller may not know it: of a mutation that had been committed before
         );
 
         CREATE FUNCTION keyvane.mutate(
             p_id uuid, p_retry boolean, p_environment uuid, p_actor text, p_action text, p_target text, p_request text,
-            p_condition text, p_expected bigint[],
-            p_names text[], p_kinds text[], p_ops text[], p_values text[], p_sizes integer[], p_notes text[], p_versions bigint[],
-            p_max_entries integer, p_max_bytes bigint
+            p_condition text, p_expected bigint[], p_base bigint,
+            p_names text[], p_kinds text[], p_ops text[], p_values text[], p_sizes integer[], p_notes text[], p_enabled boolean[],
+            p_versions bigint[], p_max_entries integer, p_max_bytes bigint, p_token text, p_key text, p_fingerprint text
         ) RETURNS SETOF keyvane.mutation_row LANGUAGE plpgsql AS $$
         #variable_conflict use_column
         DECLARE
@@ -48,7 +49,7 @@ enum MutationFunction {
             IF p_retry THEN
                 RETURN QUERY
                     SELECT 'ok', NULL::bigint, env.revision, env.mark, c.name, c.kind, c.action, c.visible, c.version, c.revision, c.mark,
-                        c.note, c.enabled, \(milliseconds("c.at")), c.actor
+                        c.note, c.enabled, \(milliseconds("c.at")), c.actor, c.value
                     FROM keyvane.audit a JOIN keyvane.change c ON c.environment_id = a.environment_id AND c.revision BETWEEN a.first AND a.last
                     WHERE a.id = p_id ORDER BY c.revision;
                 IF FOUND THEN
@@ -56,21 +57,33 @@ enum MutationFunction {
                 END IF;
             END IF;
 
+            -- Before anything is looked at: what the first call changed would refuse the second one.
+            IF p_key IS NOT NULL AND EXISTS (
+                SELECT FROM keyvane.receipt WHERE token = p_token AND key = p_key AND created_at > now() - interval '24 hours')
+            THEN
+                RETURN QUERY SELECT \(refusal("'repeated'"));
+                RETURN;
+            END IF;
+            IF p_base <> env.revision THEN
+                RETURN QUERY SELECT \(refusal("'moved'"));
+                RETURN;
+            END IF;
+
             WITH plan AS (\(plan))
             SELECT
                 count(*) FILTER (WHERE effective) AS changes,
-                coalesce(sum(CASE WHEN NOT effective THEN 0 WHEN op = 'set' THEN (NOT live)::integer ELSE -1 END), 0) AS entries,
-                coalesce(sum(CASE WHEN NOT effective THEN 0 WHEN op = 'set' THEN size - old_size ELSE -old_size END), 0) AS bytes,
+                coalesce(sum(CASE WHEN NOT effective THEN 0 WHEN op = 'delete' THEN -1 ELSE (NOT live)::integer END), 0) AS entries,
+                coalesce(sum(CASE WHEN NOT effective THEN 0 WHEN op = 'delete' THEN -old_size ELSE size - old_size END), 0) AS bytes,
                 bool_or(moved) AS moved,
-                bool_or(other_kind AND op <> 'delete') AS conflict,
+                min(name) FILTER (WHERE other_kind AND op IN ('set', 'keep')) AS conflict,
                 bool_or(other_kind AND op = 'delete') AS missing
             INTO checked FROM plan;
 
             IF checked.moved THEN
-                RETURN QUERY SELECT \(refusal("'version_moved'"));
+                RETURN QUERY SELECT \(refusal("'moved'"));
                 RETURN;
-            ELSIF checked.conflict THEN
-                RETURN QUERY SELECT \(refusal("'conflict'"));
+            ELSIF checked.conflict IS NOT NULL THEN
+                RETURN QUERY SELECT \(refusal("'conflict'", name: "checked.conflict"));
                 RETURN;
             ELSIF checked.missing THEN
                 RETURN QUERY SELECT \(refusal("'not_found_kind'"));
@@ -103,11 +116,26 @@ enum MutationFunction {
                 RETURN;
             END IF;
 
+            IF p_key IS NOT NULL THEN
+                -- Waits for another call with this key, wherever it is; one that is older than a day is forgotten.
+                INSERT INTO keyvane.receipt AS r (token, key, fingerprint, created_at, environment_id, first, last)
+                VALUES (p_token, p_key, p_fingerprint, now(), p_environment, CASE WHEN checked.changes > 0 THEN env.revision + 1 END,
+                    env.revision + checked.changes)
+                ON CONFLICT (token, key) DO UPDATE SET fingerprint = excluded.fingerprint, created_at = excluded.created_at,
+                    environment_id = excluded.environment_id, first = excluded.first, last = excluded.last, record = NULL
+                WHERE r.created_at <= now() - interval '24 hours';
+                IF NOT FOUND THEN
+                    RETURN QUERY SELECT \(refusal("'repeated'"));
+                    RETURN;
+                END IF;
+            END IF;
+
             IF checked.changes = 0 THEN
                 RETURN QUERY
                     WITH plan AS (\(plan))
-                    SELECT 'ok', NULL::bigint, env.revision, env.mark, p.name, p.old_kind, NULL::text, p.enabled, p.old_version,
-                        p.old_revision, NULL::bigint, p.old_note, p.enabled, \(milliseconds("p.old_at")), p.old_actor
+                    SELECT 'ok', NULL::bigint, env.revision, env.mark, p.name, p.old_kind, NULL::text, p.old_enabled, p.old_version,
+                        p.old_revision, NULL::bigint, p.old_note, p.old_enabled, \(milliseconds("p.old_at")), p.old_actor,
+                        NULL::text
                     FROM plan p WHERE p.live ORDER BY p.ordinal;
                 IF NOT FOUND THEN
                     RETURN QUERY SELECT \(refusal("'ok'"));
@@ -126,13 +154,14 @@ enum MutationFunction {
                     INSERT INTO keyvane.change (environment_id, revision, first, last, mark, name, kind, action, visible, value, version, note,
                         enabled, at, actor)
                     SELECT p_environment, p.revision, env.revision + 1, env.revision + checked.changes, p.mark, p.name, p.kind, p.action,
-                        p.op = 'set' AND p.enabled, CASE WHEN p.op = 'set' THEN p.value END, p.old_version + 1, p.note, p.enabled,
+                        p.op <> 'delete' AND p.enabled, CASE WHEN p.op <> 'delete' THEN p.value END, p.old_version + 1, p.note, p.enabled,
                         now_ms, p_actor
                     FROM plan p WHERE p.effective
                 ), stored AS (
                     INSERT INTO keyvane.entry AS e (environment_id, name, kind, value, size, version, revision, note, enabled, updated_at,
                         updated_by)
-                    SELECT p_environment, p.name, p.kind, CASE WHEN p.op = 'set' THEN p.value END, CASE WHEN p.op = 'set' THEN p.size ELSE 0 END,
+                    SELECT p_environment, p.name, p.kind, CASE WHEN p.op <> 'delete' THEN p.value END,
+                        CASE WHEN p.op <> 'delete' THEN p.size ELSE 0 END,
                         p.old_version + 1, p.revision, p.note, p.enabled, now_ms, p_actor
                     FROM plan p WHERE p.effective
                     ON CONFLICT (environment_id, name) DO UPDATE SET kind = excluded.kind, value = excluded.value, size = excluded.size,
@@ -144,8 +173,8 @@ enum MutationFunction {
                         entry_count = env.entry_count + checked.entries, entry_bytes = env.entry_bytes + checked.bytes, updated_at = now_ms
                     WHERE id = p_environment
                 ), audited AS (
-                    INSERT INTO keyvane.audit (id, at, actor, action, workspace_id, environment_id, target, first, last, request_id)
-                    VALUES (p_id, now_ms, p_actor, p_action, env.workspace_id, p_environment, p_target, env.revision + 1,
+                    INSERT INTO keyvane.audit (id, at, actor, action, place, environment_id, target, first, last, request_id)
+                    VALUES (p_id, now_ms, p_actor, p_action, env.path, p_environment, p_target, env.revision + 1,
                         env.revision + checked.changes, p_request)
                 ), announced AS (
                     INSERT INTO keyvane.outbox (environment_id, first, last, created_at)
@@ -154,12 +183,12 @@ enum MutationFunction {
                 SELECT 'ok', NULL::bigint, env.revision + checked.changes, env.mark, p.name,
                     CASE WHEN p.effective THEN p.kind ELSE p.old_kind END,
                     CASE WHEN p.effective THEN p.action END,
-                    CASE WHEN p.effective THEN p.op = 'set' AND p.enabled ELSE p.enabled END,
+                    CASE WHEN p.effective THEN p.op <> 'delete' AND p.enabled ELSE p.old_enabled END,
                     CASE WHEN p.effective THEN p.old_version + 1 ELSE p.old_version END,
                     coalesce(p.revision, p.old_revision), p.mark,
-                    CASE WHEN p.effective THEN p.note ELSE p.old_note END, p.enabled,
+                    CASE WHEN p.effective THEN p.note ELSE p.old_note END, CASE WHEN p.effective THEN p.enabled ELSE p.old_enabled END,
                     \(milliseconds("CASE WHEN p.effective THEN now_ms ELSE p.old_at END")),
-                    CASE WHEN p.effective THEN p_actor ELSE p.old_actor END
+                    CASE WHEN p.effective THEN p_actor ELSE p.old_actor END, NULL::text
                 FROM plan p WHERE p.effective OR p.live ORDER BY p.ordinal;
         END
         $$;
@@ -171,28 +200,29 @@ enum MutationFunction {
         SELECT c.ordinal, c.name, c.op, c.value, c.size, coalesce(c.kind, e.kind) AS kind, coalesce(e.live, false) AS live,
             e.kind AS old_kind, e.note AS old_note, coalesce(e.version, 0) AS old_version, e.revision AS old_revision,
             e.updated_at AS old_at, e.updated_by AS old_actor, CASE WHEN e.live THEN e.size ELSE 0 END AS old_size,
-            CASE WHEN e.live THEN e.enabled ELSE true END AS enabled,
+            e.enabled AS old_enabled, coalesce(c.enabled, CASE WHEN e.live THEN e.enabled ELSE true END) AS enabled,
             CASE WHEN e.live THEN coalesce(c.note, e.note) ELSE c.note END AS note,
-            CASE WHEN c.op = 'delete' THEN 'delete' WHEN e.live THEN 'set' ELSE 'create' END AS action,
+            CASE WHEN c.op = 'delete' THEN 'delete' WHEN NOT coalesce(e.live, false) THEN 'create' WHEN c.enabled <> e.enabled
+                THEN CASE WHEN c.enabled THEN 'enable' ELSE 'disable' END ELSE 'set' END AS action,
             coalesce(c.version <> coalesce(e.version, 0), false) AS moved,
             coalesce(e.live AND c.kind <> e.kind, false) AS other_kind,
             CASE c.op
-                WHEN 'set' THEN NOT coalesce(e.live, false) OR c.kind = 'secret' OR e.value <> c.value
-                    OR (c.note IS NOT NULL AND c.note IS DISTINCT FROM e.note)
+                WHEN 'keep' THEN false
                 WHEN 'delete' THEN coalesce(e.live, false)
-                ELSE false
+                ELSE NOT coalesce(e.live, false) OR c.kind = 'secret' OR c.kind <> e.kind OR e.value <> c.value
+                    OR (c.note IS NOT NULL AND c.note <> coalesce(e.note, '')) OR (c.enabled IS NOT NULL AND c.enabled <> e.enabled)
             END AS effective
-        FROM unnest(p_names, p_kinds, p_ops, p_values, p_sizes, p_notes, p_versions)
-            WITH ORDINALITY AS c (name, kind, op, value, size, note, version, ordinal)
+        FROM unnest(p_names, p_kinds, p_ops, p_values, p_sizes, p_notes, p_enabled, p_versions)
+            WITH ORDINALITY AS c (name, kind, op, value, size, note, enabled, version, ordinal)
         LEFT JOIN LATERAL (
             SELECT x.kind, x.value, x.size, x.version, x.revision, x.note, x.enabled, x.updated_at, x.updated_by, x.value IS NOT NULL AS live
             FROM keyvane.entry x WHERE x.environment_id = p_environment AND x.name = c.name LIMIT 1
         ) e ON true
         """
 
-    private static func refusal(_ status: String, current: String = "NULL::bigint") -> String {
-        "\(status), \(current), env.revision, env.mark, NULL::text, NULL::text, NULL::text, NULL::boolean, NULL::bigint, NULL::bigint, "
-            + "NULL::bigint, NULL::text, NULL::boolean, NULL::bigint, NULL::text"
+    private static func refusal(_ status: String, current: String = "NULL::bigint", name: String = "NULL::text") -> String {
+        "\(status), \(current), env.revision, env.mark, \(name), NULL::text, NULL::text, NULL::boolean, NULL::bigint, NULL::bigint, "
+            + "NULL::bigint, NULL::text, NULL::boolean, NULL::bigint, NULL::text, NULL::text"
     }
 
     private static func milliseconds(_ expression: String) -> String {

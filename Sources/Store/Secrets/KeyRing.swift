@@ -42,7 +42,8 @@ package struct KeyRing: Sendable {
         return "\(id):\(SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }.base64EncodedString())"
     }
 
-    var firstID: String { keys[0].id }
+    package var firstID: String { keys[0].id }
+    package var ids: [String] { keys.map(\.id) }
 
     /// A key for another purpose, made of the first master key. Both ends of a wire need the same ring.
     package func derivedKey(label: String) -> SymmetricKey {
@@ -76,9 +77,7 @@ package struct KeyRing: Sendable {
             throw StoreError(.sealedValueUnreadable, "a wrapped data key is damaged: restore it from a backup", underlying: place)
         }
         guard let key = keys.first(where: { $0.id == fields[2] })?.key else {
-            let have = keys.map { "'\($0.id)'" }.joined(separator: ", ")
-            let remedy = "add it to the master keys again (present: \(have)) and rotate before taking it away"
-            throw StoreError(.masterKeyMissing, "the database was encrypted with master key '\(fields[2])', which is not given: \(remedy)")
+            throw missing([(String(fields[2]), nil)])
         }
         do {
             let box = try AES.GCM.SealedBox(combined: data)
@@ -87,5 +86,20 @@ package struct KeyRing: Sendable {
             let remedy = "give the key that this database was set up with"
             throw StoreError(.masterKeyWrong, "master key '\(fields[2])' is not the one this database was encrypted with: \(remedy)")
         }
+    }
+
+    /// What to say where data keys are wrapped by master keys that are not in this ring; with the number of projects, where that is known.
+    func missing(_ absent: [(id: String, projects: Int?)]) -> StoreError {
+        let names = absent.map { absent in
+            guard let count = absent.projects else { return "'\(absent.id)'" }
+            return "'\(absent.id)' (\(count) \(count == 1 ? "project" : "projects"))"
+        }
+        let (noun, pronoun) = absent.count == 1 ? ("key", "it") : ("keys", "them")
+        let have = ids.map { "'\($0)'" }.joined(separator: ", ")
+        let remedy = "add \(pronoun) to the master keys again (present: \(have)); 'keyvane keys rotate' makes \(pronoun) superfluous"
+        return StoreError(
+            .masterKeyMissing,
+            "the database still needs master \(noun) \(names.joined(separator: ", ")), not given here: \(remedy)"
+        )
     }
 }

@@ -19,7 +19,8 @@ package struct EnvironmentAccess: Hashable, Sendable {
         }
         readable = names([.read, .readSecrets])
         writable = names([.write])
-        isAdmin = reaching.contains { $0.permissions.contains(.admin) }
+        // A grant for some names only administers nothing.
+        isAdmin = reaching.contains { $0.permissions.contains(.admin) && $0.names == nil }
         visibility = Visibility(variables: readable, secrets: names([.readSecrets]))
     }
 

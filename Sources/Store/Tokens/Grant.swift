@@ -34,6 +34,16 @@ package struct Grant: Hashable, Sendable, Codable {
         self.permissions = permissions
     }
 
+    /// Written by hand for the order of the permissions: equal grants are equal texts.
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(workspace, forKey: .workspace)
+        try container.encodeIfPresent(project, forKey: .project)
+        try container.encodeIfPresent(environment, forKey: .environment)
+        try container.encodeIfPresent(names, forKey: .names)
+        try container.encode(Permission.allCases.filter(permissions.contains), forKey: .permissions)
+    }
+
     /// Everything everywhere.
     package static let root = Grant(workspace: "*", permissions: Set(Permission.allCases))
 

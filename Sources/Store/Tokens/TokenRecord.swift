@@ -13,6 +13,10 @@ package struct TokenRecord: Hashable, Sendable {
     package let createdBy: String
     package let lastUsedAt: Date?
     package let isRoot: Bool
+    /// Counts the changes of its fields; its last use is none.
+    package let version: Int64
+    /// Of a connect token, which goes by its parent's id: it ends with it, and acts in its name.
+    package let connection: ConnectTokenClaims?
 
     package init(
         id: String,
@@ -22,7 +26,9 @@ package struct TokenRecord: Hashable, Sendable {
         createdAt: Date,
         createdBy: String,
         lastUsedAt: Date? = nil,
-        isRoot: Bool = false
+        isRoot: Bool = false,
+        version: Int64 = 1,
+        connection: ConnectTokenClaims? = nil
     ) {
         self.id = id
         self.description = description
@@ -32,6 +38,8 @@ package struct TokenRecord: Hashable, Sendable {
         self.createdBy = createdBy
         self.lastUsedAt = lastUsedAt
         self.isRoot = isRoot
+        self.version = version
+        self.connection = connection
     }
 
     /// The token that the configuration names instead of the database.
@@ -46,6 +54,12 @@ package struct TokenRecord: Hashable, Sendable {
 
     /// How changes and the audit name its holder: `token:ab12cd34`, or `root` for the configured one.
     package var actor: String { self.id == Self.configuredRoot.id ? "root" : "token:\(id)" }
+
+    /// What `If-Match` is compared with.
+    package var tag: String { String(version) }
+
+    /// Tells a connect token from its parent and its siblings.
+    package var identity: String { connection.map { "\(id)/\($0.id)" } ?? id }
 
     package func isExpired(at moment: Date) -> Bool {
         expiresAt.map { $0 <= moment } ?? false
@@ -76,6 +90,17 @@ package struct TokenRecord: Hashable, Sendable {
 
     package func administers(workspace: String, project: String) -> Bool {
         administers { $0.covers(workspace: workspace, project: project) && $0.environment == nil }
+    }
+
+    package func administers(_ path: EnvironmentPath) -> Bool {
+        administers { $0.covers(path) }
+    }
+
+    /// The places in the workspace that it administers, as slugs with slashes; nil for all of it.
+    package func administeredPlaces(in workspace: String) -> [String]? {
+        guard !administers(workspace: workspace) else { return nil }
+        let reaching = grants.filter { $0.permissions.contains(.admin) && $0.names == nil && $0.covers(workspace: workspace) }
+        return reaching.map { [workspace, $0.project, $0.environment].compactMap(\.self).joined(separator: "/") }
     }
 
     /// A grant for some names only doesn't administer what holds them.

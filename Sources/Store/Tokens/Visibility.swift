@@ -8,6 +8,9 @@ package enum NameSet: Hashable, Sendable {
     /// Sorted and without repeats, so that equal sets are equal values.
     case matching([NameGlob])
 
+    /// Every name is matched with each: more than that from one caller would be work without end.
+    package static let maximumGlobs = 100
+
     package init(_ globs: [NameGlob]) {
         if globs.contains(where: \.isEverything) {
             self = .everything

@@ -19,9 +19,9 @@ import Wire
 
     private func cursor(_ revision: Int64) -> Cursor { Cursor(revision: revision, mark: 7) }
 
-    /// What an action list says, in short.
+    /// What an action list says, in short; how watches are counted is `WatchStandingTests`' matter.
     private func words(_ actions: [SessionAction]) -> [String] {
-        actions.map { action in
+        actions.compactMap { action in
             switch action {
             case .send(let bytes):
                 let type = textMessages(bytes).compactMap {
@@ -33,6 +33,7 @@ import Wire
                 return "attach \(ticket) \(request.since.map { "\($0.revision)" } ?? "-")\(isConflated ? " conflated" : "")"
             case .join(let ticket): return "join \(ticket)"
             case .leave(let group): return "leave \(group)"
+            case .enroll, .acknowledge, .dismiss: return nil
             case .close(let code, _): return "close \(code.rawValue)"
             }
         }

@@ -97,6 +97,7 @@ import Testing
         )
         #expect(try parsed("client-subscribe") == .subscribe(request))
         #expect(try parsed("client-unsubscribe") == .unsubscribe(id: .number(2), environment: "acme/web/production"))
-        #expect(try parsed("client-ack") == .ack(environment: "acme/web/production", revision: 59, status: .failed))
+        let ack = ClientMessage.ack(environment: "acme/web/production", revision: 59, status: .failed, message: "the port is taken")
+        #expect(try parsed("client-ack") == ack)
     }
 }

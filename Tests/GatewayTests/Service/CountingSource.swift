@@ -80,4 +80,9 @@ final class CountingSource: ConfigurationSource {
         try count(\.tokens)
         return try await source.token(id)
     }
+
+    func record(_ notes: [AuditNote]) async throws(StoreError) {
+        if state.withLock(\.isAway) { throw StoreError(.unavailable, "the test took PostgreSQL away") }
+        try await source.record(notes)
+    }
 }

@@ -22,6 +22,7 @@ final class GatewayFixture: Sendable {
     let database: PostgresDatabase
     let redis: RedisProcess
     let publisher: ChangePublisher
+    let directory: WatcherDirectory
     let environment: EnvironmentRecord
     let port: UInt16
     /// The clients' own.
@@ -34,6 +35,7 @@ final class GatewayFixture: Sendable {
         database: PostgresDatabase,
         redis: RedisProcess,
         publisher: ChangePublisher,
+        directory: WatcherDirectory,
         environment: EnvironmentRecord,
         port: UInt16,
         clients: Loop
@@ -44,6 +46,7 @@ final class GatewayFixture: Sendable {
         self.database = database
         self.redis = redis
         self.publisher = publisher
+        self.directory = directory
         self.environment = environment
         self.port = port
         self.clients = clients
@@ -119,11 +122,13 @@ final class GatewayFixture: Sendable {
         var direct = notifier
         direct.endpoint = try RedisEndpoint(parsing: redis.url)
         let client = RedisClient(direct, on: loops.loops[0], metrics: metrics, logger: silent)
+        let directory = WatcherDirectory(client, cluster: "keyvane")
         let source = CountingSource(store)
         let service = GatewayService(
             configuration,
             source: source,
             doorbell: Doorbell(notifier, authenticator: authenticator, metrics: metrics),
+            ledger: WatcherLedgerWriter(client, cluster: "keyvane", gateway: configuration.name, logger: silent),
             hooks: hooks,
             loops: gatewayLoops,
             metrics: GatewayMetrics(factory: NOOPMetricsHandler.instance),
@@ -147,6 +152,7 @@ final class GatewayFixture: Sendable {
                 database: database,
                 redis: redis,
                 publisher: publisher,
+                directory: directory,
                 environment: environment,
                 port: address.port ?? 0,
                 clients: loops.loops[1]

@@ -12,6 +12,7 @@ struct ChangeRoutes: Sendable {
     /// What a read gave: the visible changes, and how far the log is read, visible or not.
     private struct Found: Sendable {
         var items: [(change: Change, value: String?)] = []
+        var secrets: [String] = []
         var cursor: Cursor
         var isAtHead: Bool
     }
@@ -38,7 +39,8 @@ struct ChangeRoutes: Sendable {
         let found =
             wait == 0
             ? try await read(scope, since, limit)
-            : try await poll(scope, since, limit, until: .now + .seconds(wait))
+            : try await poll(call, scope, since, limit, until: .now + .seconds(wait))
+        try await call.recordRead(of: found.secrets, in: scope)
         return .json(headers: .configuration, capacity: 128 + found.items.count * 256) { answer in
             answer.member("items", array: found.items) { list, item in
                 list.object { $0.members(item.change, value: item.value) }
@@ -50,6 +52,7 @@ struct ChangeRoutes: Sendable {
 
     /// Waits for something visible. The bell is taken before the first read: what is committed in between rings it.
     private func poll(
+        _ call: AuthorizedCall,
         _ scope: EnvironmentScope,
         _ since: ResumePoint,
         _ limit: Int,
@@ -60,6 +63,10 @@ struct ChangeRoutes: Sendable {
             guard let rings else { return found }
             var iterator = rings.makeAsyncIterator()
             while found.items.isEmpty, found.isAtHead, await iterator.next() != nil {
+                // A token that has been revoked or narrowed while it waited gets nothing more by it.
+                guard let access = try await call.renewed().token.access(to: scope.record.path) else { throw Problem.notFound }
+                let scope = EnvironmentScope(record: scope.record, access: access)
+                try scope.requireRead()
                 // What was passed over unseen is not read again; the mark still tells whether history has been replaced.
                 found = try await read(scope, ResumePoint(revision: found.cursor.revision, mark: found.cursor.mark), limit)
             }
@@ -86,6 +93,7 @@ struct ChangeRoutes: Sendable {
             for change in page.changes where scope.reveals(change.name, change.kind) {
                 found.items.append((change, try await secrets.text(change)))
             }
+            found.secrets += secrets.revealed
             if !found.items.isEmpty || found.isAtHead { break }
             point = ResumePoint(revision: found.cursor.revision, mark: found.cursor.mark)
         }

@@ -7,13 +7,8 @@ import Store
 
 /// The whole configuration of an environment: read at one revision, changed in one transaction.
 struct ConfigurationRoutes: Sendable {
-    private struct Shown: Sendable {
-        let entry: SnapshotEntry
-        let value: String
-    }
-
     let store: ConfigurationStore
-    let announcer: Announcer
+    let committer: Committer
 
     var routes: [APIRoute] {
         let path = EnvironmentRoutes.one + "/configuration"
@@ -22,43 +17,64 @@ struct ConfigurationRoutes: Sendable {
 
     /// GET: all enabled entries at one revision, which is also the tag. A client that has it already is told so without reading them.
     @Sendable private func read(_ call: AuthorizedCall) async throws -> Response {
-        let names = try Self.names(call.query("names"))
+        let query = try call.query("names", "format", "at")
+        let names = try query.names("names")
+        let format = try query.format() ?? .json
+        let revision = try query.revision("at")
         let scope = try await call.environment()
         try scope.requireRead()
-        if let seen = try EntityTagList(.ifNoneMatch, of: call.request), seen.contains(String(scope.record.revision)) {
-            return Response(status: .notModified, headers: .configuration.tagged(scope.record.revision))
+        if let seen = try EntityTagList(.ifNoneMatch, of: call.request), seen.contains(String(revision ?? scope.record.revision)),
+            revision ?? 0 <= scope.record.revision
+        {
+            return Response(status: .notModified, headers: .configuration.tagged(revision ?? scope.record.revision))
         }
-        let snapshot = try await store.snapshot(environmentID: scope.record.id)
+        let snapshot =
+            revision == nil
+            ? try await store.snapshot(environmentID: scope.record.id)
+            : try await store.state(environmentID: scope.record.id, at: revision, parameter: "at").snapshot
         let (shown, withheld) = try await visible(snapshot, scope, names)
-        let capacity = shown.reduce(256) { $0 + 128 + $1.entry.name.utf8.count + $1.value.utf8.count }
-        return .json(headers: .configuration.tagged(snapshot.revision), capacity: capacity) { answer in
+        try await call.recordRead(of: shown.filter(\.isSecret).map(\.name), in: scope)
+        let headers = HTTPFields.configuration.tagged(snapshot.revision)
+        if format != .json {
+            let place = scope.record.path.description
+            let document = ConfigurationExport.render(
+                shown,
+                as: format,
+                environment: place,
+                revision: snapshot.revision,
+                withheld: withheld
+            )
+            return .document(document, format, headers: headers)
+        }
+        let capacity = shown.reduce(256) { $0 + 128 + $1.name.utf8.count + $1.value.utf8.count }
+        return .json(headers: headers, capacity: capacity) { answer in
             answer.member("environment", scope.record.path.description)
             answer.member("environmentId", scope.record.id)
             answer.member("revision", snapshot.revision)
             answer.member("cursor", snapshot.cursor.description)
             answer.member("entries", array: shown) { list, item in
-                list.object { $0.members(item.entry, value: item.value) }
+                list.object { $0.members(item) }
             }
             answer.member("withheld", withheld)
         }
     }
 
-    /// `names=glob,glob`; absent is everything.
-    private static func names(_ query: QueryParameters) throws(Problem) -> NameSet {
-        guard let texts = query.list("names") else { return .everything }
-        let globs = texts.compactMap(NameGlob.init)
-        if globs.count < texts.count { throw .invalidParameter("names", "must be names or patterns with * and ?, separated by commas") }
-        return NameSet(globs)
-    }
-
     /// What the token may not know of is not there; a secret that it may know of but not read is counted.
-    private func visible(_ snapshot: Snapshot, _ scope: EnvironmentScope, _ names: NameSet) async throws -> ([Shown], Int) {
+    private func visible(_ snapshot: Snapshot, _ scope: EnvironmentScope, _ names: NameSet) async throws -> ([ExportedEntry], Int) {
         var secrets = SecretReader(store, scope)
-        var shown: [Shown] = []
+        var shown: [ExportedEntry] = []
         var withheld = 0
         for entry in snapshot.entries where names.contains(entry.name) && scope.access.canRead(entry.name) {
             if let value = try await secrets.text(entry.value, name: entry.name, version: entry.version) {
-                shown.append(Shown(entry: entry, value: value))
+                shown.append(
+                    ExportedEntry(
+                        name: entry.name,
+                        value: value,
+                        isSecret: entry.kind == .secret,
+                        version: entry.version,
+                        revision: entry.revision
+                    )
+                )
             } else {
                 withheld += 1
             }
@@ -68,35 +84,13 @@ struct ConfigurationRoutes: Sendable {
 
     /// PATCH: everything in the body, or nothing. The answer has the changes in the order of their revisions.
     @Sendable private func change(_ call: AuthorizedCall) async throws -> Response {
-        _ = try call.query()
+        let wish = try call.appliedWish()
         let scope = try await call.environment()
         try scope.requireWrite()
-        let precondition = try Precondition.configuration(call.request)
-        let body = try PatchBody(await call.body())
+        let input = try await call.input()
+        let body = try PatchBody(input.json())
         try Self.requireWrite(body, scope)
-        if body.changes.isEmpty { return try Self.unchanged(scope.record.revision, precondition) }
-        let outcome = try await mutate(call, scope, body, precondition)
-        var secrets = SecretReader(store, scope)
-        var values: [String?] = []
-        for change in outcome.changes { values.append(try await secrets.text(change)) }
-        return Self.answer(outcome.revision, outcome.changes, values)
-    }
-
-    /// Nothing was asked for, but for the revision to be the one that is.
-    private static func unchanged(_ revision: Int64, _ precondition: Precondition) throws(Problem) -> Response {
-        if case .revisionIn(let revisions) = precondition, !revisions.contains(revision) {
-            throw preconditionFailed(StoreError(.preconditionFailed, "", current: revision))
-        }
-        return answer(revision, [], [])
-    }
-
-    private static func answer(_ revision: Int64, _ changes: [Change], _ values: [String?]) -> Response {
-        .json(headers: .configuration.tagged(revision).at(revision: revision)) { answer in
-            answer.member("revision", revision)
-            answer.member("changes", array: zip(changes, values)) { list, item in
-                list.object { $0.members(item.0, value: item.1) }
-            }
-        }
+        return try await committer.commit(call, scope, body.changes, .patch, wish, key: input.idempotencyKey).answer(call, scope)
     }
 
     /// Every name at fault is named. The environment is known to the caller, so it is 403 whatever the names are.
@@ -107,36 +101,22 @@ struct ConfigurationRoutes: Sendable {
             problem.faults = refused.prefix(100).map { FieldFault($0.1, "is outside of what this token may write") }
         }
     }
+}
 
-    /// Commits, and only then tells others.
-    private func mutate(
-        _ call: AuthorizedCall,
-        _ scope: EnvironmentScope,
-        _ body: PatchBody,
-        _ precondition: Precondition
-    ) async throws -> MutationOutcome {
-        let mutation = Mutation(
-            environmentID: scope.record.id,
-            changes: body.changes,
-            actor: call.token.actor,
-            precondition: precondition,
-            requestID: call.context.requestID
-        )
-        do {
-            let outcome = try await store.mutate(mutation)
-            announcer.committed(outcome, in: scope.record.id)
-            return outcome
-        } catch  where error.code == .preconditionFailed {
-            throw Self.preconditionFailed(error)
-        } catch {
-            throw Problem(error, conflict: .kindConflict)
-        }
+extension QueryParameters {
+    /// `name=glob,glob`; absent is everything.
+    func names(_ parameter: String) throws(Problem) -> NameSet {
+        guard let texts = list(parameter) else { return .everything }
+        let globs = texts.compactMap(NameGlob.init)
+        if globs.count > NameSet.maximumGlobs { throw .invalidParameter(parameter, "may hold \(NameSet.maximumGlobs) patterns at most") }
+        if globs.count < texts.count { throw .invalidParameter(parameter, "must be names or patterns with * and ?, separated by commas") }
+        return NameSet(globs)
     }
 
-    /// The state of a configuration is its revision.
-    private static func preconditionFailed(_ error: StoreError) -> Problem {
-        Problem(error).with { problem in
-            if let current = error.current { problem.current = { $0.member("revision", current) } }
-        }
+    func format() throws(Problem) -> ConfigurationFormat? {
+        guard let text = text("format") else { return nil }
+        if let format = ConfigurationFormat(rawValue: text) { return format }
+        let allowed = ConfigurationFormat.allCases.map(\.rawValue).joined(separator: ", ")
+        throw .invalidParameter("format", "must be one of \(allowed)")
     }
 }

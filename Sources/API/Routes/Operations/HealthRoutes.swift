@@ -7,6 +7,11 @@ import Logging
 import Notifier
 import Store
 
+// For whoever runs it: health, metrics, instances and their drain.
+// Flows through: real round trips to PostgreSQL and Redis, and wishes to other instances over the control channel.
+// Owner: the drain state belongs to this process; other instances drain themselves.
+// Must hold: health needs no token and tells nothing but health; a draining instance says so before it refuses anybody.
+
 /// What balancers, orchestrators and Prometheus ask. No token, no error texts: those go to the log.
 struct HealthRoutes: Sendable {
     struct Check: Sendable {

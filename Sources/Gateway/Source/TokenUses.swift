@@ -1,0 +1,79 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+package import Store
+
+/// A token that was found good, shared by all its connections; replaced by a new one when its grants change.
+package final class Principal: Sendable {
+    package let token: TokenRecord
+    /// In milliseconds since 1970.
+    let expiry: Int64?
+
+    package init(_ token: TokenRecord) {
+        self.token = token
+        expiry = token.expiresAt.map { Int64($0.timeIntervalSince1970 * 1000) }
+    }
+
+    /// Only what decides about access; a token's last use changes all the time.
+    func grantsTheSame(as other: Principal) -> Bool {
+        token.grants == other.token.grants && token.expiresAt == other.token.expiresAt
+    }
+}
+
+/// The connections of each token on all loops. Found by the token's id, which connect tokens share with their parent, without a look at any
+/// other token: rounds over all of them, and floods of announcements, cost as much as they find. A value.
+package struct TokenUses {
+    private var uses: [String: (principal: Principal, count: Int)] = [:]
+    private var identitiesByToken: [String: Set<String>] = [:]
+
+    package init() {}
+
+    package var tokenIDs: Set<String> { Set(identitiesByToken.keys) }
+
+    package func contains(_ id: String) -> Bool { identitiesByToken[id] != nil }
+
+    /// Those that a change of the token can concern.
+    package func identities(of id: String) -> Set<String> { identitiesByToken[id] ?? [] }
+
+    /// The one that all connections of its identity have: who came first has it, until the token is looked up again.
+    package mutating func add(_ principal: Principal) -> Principal {
+        let token = principal.token
+        let (shared, count) = uses[token.identity] ?? (principal, 0)
+        uses[token.identity] = (shared, count + 1)
+        if count == 0 { identitiesByToken[token.id, default: []].insert(token.identity) }
+        return shared
+    }
+
+    package mutating func release(_ identity: String) {
+        guard let (principal, count) = uses[identity] else { return }
+        guard count == 1 else {
+            uses[identity] = (principal, count - 1)
+            return
+        }
+        uses[identity] = nil
+        let id = principal.token.id
+        identitiesByToken[id]?.remove(identity)
+        if identitiesByToken[id]?.isEmpty == true { identitiesByToken[id] = nil }
+    }
+
+    /// False where there was none.
+    package mutating func removeAll(of id: String) -> Bool {
+        guard let identities = identitiesByToken.removeValue(forKey: id) else { return false }
+        for identity in identities { uses[identity] = nil }
+        return true
+    }
+
+    /// The new principals, of those whose access is another one now.
+    package mutating func renew(from row: TokenRecord) -> [Principal] {
+        var changed: [Principal] = []
+        for identity in identities(of: row.id) {
+            guard let (old, count) = uses[identity] else { continue }
+            let new = Principal(old.token.renewed(from: row))
+            guard !new.grantsTheSame(as: old) else { continue }
+            uses[identity] = (new, count)
+            changed.append(new)
+        }
+        return changed
+    }
+}
