@@ -27,7 +27,9 @@ import Testing
             // What is so already makes no revision.
             let again = try await api.root.call("POST", Self.variable + "/disable", body: "{}")
             #expect(again.fields["keyvane-revision"] == "2")
-            let enabled = try await api.root.call("POST", Self.variable + "/enable")
+            // As `curl -X POST -d ''` sends it.
+            let form = "application/x-www-form-urlencoded"
+            let enabled = try await api.root.call("POST", Self.variable + "/enable", body: "", type: form)
             #expect(enabled["enabled"] == .bool(true))
 
             let renamed = try await api.root.call("POST", Self.variable + "/rename", body: #"{"name":"B"}"#)

@@ -8,17 +8,20 @@ import NIOCore
 /// Takes a request's body off the wire: a media type that the route reads, and no more than the limit.
 enum RequestBodyReader {
     static func bytes(_ request: Request, _ mediaTypes: [String], limit: Int) async throws(Problem) -> [UInt8] {
-        try checkMediaType(request, mediaTypes)
         // Said beforehand, an oversized body is refused before a byte of it is kept.
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge(limit) }
+        let bytes: [UInt8]
         do {
-            return Array(buffer: try await request.body.collect(upTo: limit))
+            bytes = Array(buffer: try await request.body.collect(upTo: limit))
         } catch is NIOTooManyBytesError {
             throw tooLarge(limit)
         } catch {
             // Bad chunks, or the peer has gone. The parser ends the connection after this answer.
             throw Problem(.malformedRequest, "The body could not be read to its end.").with { $0.underlying = error }
         }
+        // Of nothing the type doesn't matter: clients name one for an action without a body too.
+        if !bytes.isEmpty { try checkMediaType(request, mediaTypes) }
+        return bytes
     }
 
     private static func tooLarge(_ limit: Int) -> Problem {
