@@ -37,6 +37,11 @@ package struct StoreError: Error, Hashable, CustomStringConvertible {
     /// For the log only: the SQLSTATE and what was being done.
     package let underlying: String?
 
+    static let idempotencyKeyReused = StoreError(
+        .idempotencyKeyReused,
+        "this idempotency key came with another request before: use a new one for a new request"
+    )
+
     package init(_ code: Code, _ message: String, field: String? = nil, current: Int64? = nil, underlying: String? = nil) {
         self.code = code
         self.message = message

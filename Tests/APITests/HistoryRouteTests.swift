@@ -37,16 +37,17 @@ import Testing
         }
     }
 
+    private func diff(_ api: TestAPI, _ query: String) async throws -> String {
+        try await api.root.call("GET", TestAPI.path + "/diff" + query).text
+    }
+
     @Test func diffNamesWhatDiffers() async throws {
         try await withAPI { api in
             _ = try await api.seed()
             try await history(api)
-            func diff(_ query: String) async throws -> String {
-                try await api.root.call("GET", TestAPI.path + "/diff" + query).text
-            }
-            #expect(try await diff("?from=2&to=5") == #"{"from":2,"to":5,"added":["S"],"removed":["OLD"],"changed":["A"]}"#)
-            #expect(try await diff("?from=2") == #"{"from":2,"to":5,"added":["S"],"removed":["OLD"],"changed":["A"]}"#)
-            #expect(try await diff("?from=5&to=0") == #"{"from":5,"to":0,"added":[],"removed":["A","S"],"changed":[]}"#)
+            #expect(try await diff(api, "?from=2&to=5") == #"{"from":2,"to":5,"added":["S"],"removed":["OLD"],"changed":["A"]}"#)
+            #expect(try await diff(api, "?from=2") == #"{"from":2,"to":5,"added":["S"],"removed":["OLD"],"changed":["A"]}"#)
+            #expect(try await diff(api, "?from=5&to=0") == #"{"from":5,"to":0,"added":[],"removed":["A","S"],"changed":[]}"#)
             for query in ["", "?to=1", "?from=9", "?from=1&against=acme/web/production", "?against=acme/web"] {
                 #expect(try await api.root.call("GET", TestAPI.path + "/diff" + query).status == 422, "\(query)")
             }
@@ -59,7 +60,7 @@ import Testing
             )
             _ = try await api.root.call("PUT", staging + "/secrets/S", body: #"{"value":"hunter2"}"#)
             let expected = #"{"from":"acme/web/production","to":"acme/web/staging","added":["N"],"removed":[],"changed":[]}"#
-            #expect(try await diff("?against=acme/web/staging") == expected)
+            #expect(try await diff(api, "?against=acme/web/staging") == expected)
             // Without the right to read it, nobody learns whether two secrets are equal.
             let reader = try await api.client(Grant(workspace: "acme", permissions: [.read]))
             let blind = try await reader.call("GET", TestAPI.path + "/diff?against=acme/web/staging")

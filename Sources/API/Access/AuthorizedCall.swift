@@ -47,6 +47,24 @@ struct AuthorizedCall: Sendable {
         return try PageRequest(limit: limit, after: query.text("cursor"))
     }
 
+    /// A page of what the caller may see of a list. Each read asks for as many as are still missing, so that the store's cursor is always
+    /// right; where nearly nothing is visible, a page may end early with a cursor to go on from.
+    func visible<Item: Sendable>(
+        _ page: PageRequest,
+        where isVisible: (Item) -> Bool,
+        _ read: (PageRequest) async throws -> Page<Item>
+    ) async throws -> (items: [Item], nextCursor: String?) {
+        var items: [Item] = []
+        var cursor = page.after
+        for _ in 0..<20 {
+            let found = try await read(PageRequest(limit: page.limit - items.count, after: cursor))
+            items += found.items.filter(isVisible)
+            cursor = found.nextCursor
+            if cursor == nil || items.count == page.limit { break }
+        }
+        return (items, cursor)
+    }
+
     /// To be called once, and after the permissions were checked: nobody's body is read who may not do the thing.
     /// - Parameter mediaTypes: what the route reads.
     func input(_ mediaTypes: [String] = ["application/json"], limit: Int? = nil) async throws(Problem) -> RequestInput {

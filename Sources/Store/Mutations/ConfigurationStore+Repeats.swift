@@ -33,10 +33,7 @@ extension ConfigurationStore {
         )
         guard let receipt = found.first else { return nil }
         guard receipt.text(0) == key.fingerprint, !receipt.isNull(1), receipt.uuid(1) == mutation.environmentID else {
-            throw StoreError(
-                .idempotencyKeyReused,
-                "this idempotency key came with another request before: use a new one for a new request"
-            )
+            throw StoreError.idempotencyKeyReused
         }
         let last = receipt.integer(3)
         guard let first = receipt.optionalInteger(2) else { return try await unchanged(mutation, at: last) }

@@ -77,10 +77,7 @@ extension ConfigurationStore {
             return nil
         }
         guard row.text(statement.statusColumn) == key.fingerprint else {
-            throw StoreError(
-                .idempotencyKeyReused,
-                "this idempotency key came with another request before: use a new one for a new request"
-            )
+            throw StoreError.idempotencyKeyReused
         }
         return Receipt(row: row, isRepeated: true)
     }

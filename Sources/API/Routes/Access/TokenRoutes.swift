@@ -46,17 +46,8 @@ struct TokenRoutes: Sendable {
         let page = try call.page(query)
         let text = try call.text(query)
         try call.token.requireTokenAdministrator()
-        var items: [TokenRecord] = []
-        var cursor = page.after
-        // As with entries: what is filtered out is made up for, within bounds.
-        for _ in 0..<20 {
-            let next = try PageRequest(limit: page.limit - items.count, after: cursor)
-            let found = try await store.tokens(next, matching: text)
-            items += found.items.filter(call.token.administers)
-            cursor = found.nextCursor
-            if cursor == nil || items.count == page.limit { break }
-        }
-        return .list(items, nextCursor: cursor) { $0.members($1) }
+        let found = try await call.visible(page, where: call.token.administers) { try await store.tokens($0, matching: text) }
+        return .list(found.items, nextCursor: found.nextCursor) { $0.members($1) }
     }
 
     /// POST: the only answer that ever holds a token's text, but for the same request under the same `Idempotency-Key`.

@@ -33,29 +33,13 @@ struct EntryRoutes: Sendable {
         let page = try call.page(query)
         let scope = try await call.environment()
         try scope.requireRead()
-        let found = try await readable(scope, page, containing: call.text(query))
+        let text = try call.text(query)
+        let found = try await call.visible(page, where: { scope.access.canRead($0.name) }) { next in
+            try await store.entries(environmentID: scope.record.id, kind: kind, containing: text, next)
+        }
         return .list(found.items, nextCursor: found.nextCursor, headers: .configuration) { entry, item in
             entry.members(item, value: item.kind == .secret ? nil : item.value?.text)
         }
-    }
-
-    /// A page of what the token may see. Each read asks for as many as are still missing, so that the store's cursor is always right;
-    /// where nearly nothing is visible, a page may end early with a cursor to go on from.
-    private func readable(
-        _ scope: EnvironmentScope,
-        _ page: PageRequest,
-        containing text: String?
-    ) async throws -> (items: [Entry], nextCursor: String?) {
-        var items: [Entry] = []
-        var cursor = page.after
-        for _ in 0..<20 {
-            let next = try PageRequest(limit: page.limit - items.count, after: cursor)
-            let found = try await store.entries(environmentID: scope.record.id, kind: kind, containing: text, next)
-            items += found.items.filter { scope.access.canRead($0.name) }
-            cursor = found.nextCursor
-            if cursor == nil || items.count == page.limit { break }
-        }
-        return (items, cursor)
     }
 
     /// GET of one.

@@ -147,7 +147,7 @@ struct ImportRoutes: Sendable {
         for change in changes {
             switch change.op {
             case .set(let text):
-                let kind = change.kind ?? kinds[change.name] ?? .variable
+                let kind = change.kind ?? .variable
                 // What is disabled, and stays so, changes nothing that anybody sees.
                 if change.enabled == nil, kinds[change.name] != nil, old[change.name] == nil { continue }
                 new[change.name] = ComparedEntry(kind: kind, text: text, version: nil)
