@@ -34,9 +34,10 @@ let package = Package(
         .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
 
         .target(name: "Reactor", dependencies: ["CUV", "COpenSSL"]),
-        .target(name: "Wire", dependencies: ["CHiredis"]),
+        .target(name: "Wire", dependencies: ["CHiredis", "CZlib"]),
         .target(
             name: "Telemetry",
             dependencies: [

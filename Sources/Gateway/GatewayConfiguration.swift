@@ -10,8 +10,12 @@ package struct GatewayConfiguration: Sendable {
     package var name: String
     package var version = "0.0.0"
     package var origins = OriginRule.sameHost
-    /// WebSocket connections that are let in; the composition root gives the descriptor limit less 256.
+    /// Watching connections that are let in; the composition root gives the descriptor limit less 256.
     package var maximumConnections = 10_000
+    /// And of one token, connect tokens of it included.
+    package var maximumConnectionsPerToken: Int?
+    /// Watches that may begin in a second.
+    package var handshakeRate: Int?
     package var heartbeat: Duration = .seconds(20)
     /// A peer that sends nothing, not even a pong, for this long is gone.
     package var silenceLimit: Duration = .seconds(45)

@@ -19,9 +19,15 @@ package final class WebSocketClientConnection: ConnectionHandler {
     package var received: (Span<UInt8>) -> Void = { _ in }
     package var opened: (String?) -> Void = { _ in }
     package var pinged: () -> Void = {}
+    /// The server sent what RFC 6455 forbids; `ended` follows.
+    package var faulted: (WebSocketFault) -> Void = { _ in }
     /// The last call.
     package var ended: (End) -> Void = { _ in }
     package var answersPings = true
+    /// Offers permessage-deflate; set before `start`.
+    package var offersDeflate = false
+    /// Of everything behind the answer's head, as they came.
+    package private(set) var receivedBytes = 0
 
     package let connection: Connection
     private let key: String
@@ -41,9 +47,10 @@ package final class WebSocketClientConnection: ConnectionHandler {
     /// Sends the upgrade; everything else comes through the callbacks.
     package func start(target: String, fields: [(name: String, value: String)] = []) {
         connection.pendingLimit = 64 * 1024 * 1024
+        let offer = offersDeflate ? [(name: "Sec-WebSocket-Extensions", value: WebSocketDeflate.offer)] : []
         connection.start(self)
         connection.write(
-            WebSocketHandshake.request(target: target, host: "127.0.0.1", key: key, subprotocols: offered, extraFields: fields)
+            WebSocketHandshake.request(target: target, host: "127.0.0.1", key: key, subprotocols: offered, extraFields: fields + offer)
         )
     }
 
@@ -81,7 +88,15 @@ package final class WebSocketClientConnection: ConnectionHandler {
                 end = .refused(answer.status, buffer.span.string(length..<buffer.count))
                 return
             }
-            let subprotocol = try WebSocketHandshake.verify(answer, in: buffer.span, key: key, offered: offered)
+            let subprotocol = try WebSocketHandshake.verify(
+                answer,
+                in: buffer.span,
+                key: key,
+                offered: offered,
+                offersDeflate: offersDeflate
+            )
+            let inflates = try WebSocketDeflate.isAgreed(answer, in: buffer.span)
+            parser = WebSocketParser(role: .client, maximumMessage: 64 * 1024 * 1024, inflates: inflates)
             head = nil
             opened(subprotocol)
             let rest = Array(buffer[length...])
@@ -94,6 +109,7 @@ package final class WebSocketClientConnection: ConnectionHandler {
     }
 
     private func feed(_ bytes: Span<UInt8>) {
+        receivedBytes += bytes.count
         var parser = parser
         defer { self.parser = parser }
         do throws(WebSocketFault) {
@@ -111,6 +127,7 @@ package final class WebSocketClientConnection: ConnectionHandler {
                 }
             }
         } catch {
+            faulted(error)
             end = .lost
             connection.close()
         }
@@ -131,6 +148,7 @@ package final class WebSocketClientConnection: ConnectionHandler {
         received = { _ in }
         opened = { _ in }
         pinged = {}
+        faulted = { _ in }
         self.ended = { _ in }
         ended(last)
     }

@@ -75,3 +75,19 @@ extension WebSocketHandshake {
 extension RESPReader {
     func feed(_ bytes: [UInt8]) throws(RESPFault) { try feed(bytes.span) }
 }
+
+extension WebSocketDeflate {
+    static func negotiate(_ head: RequestHead, in bytes: [UInt8]) -> String? { negotiate(head, in: bytes.span) }
+}
+
+extension Deflater {
+    func compress(_ message: [UInt8]) -> [UInt8] { compress(message.span) }
+}
+
+extension ServerSentEvent {
+    static func text(event: String? = nil, data: String, id: String? = nil, retry: Int? = nil) -> String {
+        var out: [UInt8] = []
+        append(event: event, data: [UInt8](data.utf8), id: id, retry: retry, to: &out)
+        return String(decoding: out, as: UTF8.self)
+    }
+}

@@ -69,11 +69,11 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         // A body would have to be read past before the next head; nobody sends one here.
         let keepAlive = head.isPersistent && (head.framing == .none || head.framing == .length(0))
         if path == "/v1/watch" {
-            guard head.method == .get else {
-                refuse(Self.notAllowed("GET"), head: head)
-                return
+            switch head.method {
+            case .get: watch(head, length: length)
+            case .options: preflight(head, length: length)
+            default: refuse(Self.notAllowed("GET"), head: head)
             }
-            watch(head, length: length)
             return
         }
         guard let endpoint = Endpoint(rawValue: path) else {
@@ -151,16 +151,31 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
 
     // MARK: Watches
 
+    private func preflight(_ head: RequestHead, length: Int) {
+        let host = head.fields.string(.host, in: buffer.span)
+        guard let origin = head.fields.string(.origin, in: buffer.span), owner.configuration.origins.allows(origin, host: host),
+            head.isPersistent
+        else {
+            refuse(.originNotAllowed)
+            return
+        }
+        respond(CrossOrigin.preflight(for: origin), true, length)
+    }
+
     private func watch(_ head: RequestHead, length: Int) {
         guard !owner.status.isDraining else {
             refuse(.busy("This gateway is being drained; another one serves you.", code: "draining"))
             return
         }
-        let upgrade: WatchUpgrade
+        let request: WatchRequest
         do throws(HTTPRefusal) {
-            upgrade = try WatchUpgrade(head, in: buffer.span, origins: owner.configuration.origins)
+            request = try WatchRequest(head, in: buffer.span, origins: owner.configuration.origins)
         } catch {
             refuse(error)
+            return
+        }
+        guard owner.admitHandshake() else {
+            refuse(.busy("More clients come at once than this gateway lets in a second.", code: "too_many_handshakes"))
             return
         }
         guard owner.status.openConnection() else {
@@ -168,29 +183,31 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
             return
         }
         buffer.removeFirst(length)
-        guard let token = upgrade.token else {
-            handOver(upgrade, nil)
+        guard let token = request.token else {
+            handOver(request, nil)
             return
         }
         wait()
         let bound = LoopBound(self, loop: owner.loop)
-        owner.desk.admit(token, to: upgrade.requests.map(\.environment)) { admission in
-            bound.loop.post { bound.value.admitted(admission, upgrade) }
+        owner.desk.admit(token, to: request.requests.map(\.environment)) { admission in
+            bound.loop.post { bound.value.admitted(admission, request) }
         }
     }
 
-    private func admitted(_ admission: FeedDesk.Admission, _ upgrade: WatchUpgrade) {
+    private func admitted(_ admission: FeedDesk.Admission, _ request: WatchRequest) {
         let refusal: HTTPRefusal
         switch admission {
         case .admitted(let principal):
             if case .waiting = state, !owner.status.isDraining {
-                handOver(upgrade, principal)
+                handOver(request, principal)
                 return
             }
             owner.desk.released(principal)
             refusal = .busy("This gateway is being drained; another one serves you.", code: "draining")
         case .unauthorized:
             refusal = .unauthorized
+        case .tooMany:
+            refusal = .busy("The token has all the connections to this gateway that it may have.", code: "too_many_connections")
         case .unavailable:
             refusal = .busy("Tokens cannot be checked right now. Try again in a moment.")
         case .refused(let reason, let path):
@@ -207,14 +224,13 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         if case .waiting = state { refuse(refusal) }
     }
 
-    private func handOver(_ upgrade: WatchUpgrade, _ principal: Principal?) {
+    private func handOver(_ request: WatchRequest, _ principal: Principal?) {
         state = .done
         owner.clearDeadline(for: self)
-        let watch = WatchConnection(connection, principal: principal, on: owner)
-        let answer = WebSocketHandshake.response(accept: upgrade.accept, subprotocol: upgrade.subprotocol)
+        let watch = WatchConnection(connection, principal: principal, format: request.format, on: owner)
         let rest = buffer
         buffer = []
-        watch.begin(answer, requests: upgrade.requests, received: rest)
+        watch.begin(request.answer, requests: request.requests, received: rest)
     }
 
     // MARK: Ends

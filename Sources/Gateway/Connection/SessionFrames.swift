@@ -4,9 +4,15 @@
 package import Store
 import Wire
 
-/// The messages of one connection, as WebSocket frames. Those of an environment are `FrameEncoder`'s.
-package enum SessionFrames {
-    package static func ready(connection: String, gateway: String, heartbeat: Duration) -> [UInt8] {
+/// The messages of one connection, as the bytes of its format. Those of an environment are `FrameEncoder`'s.
+package struct SessionFrames {
+    private let format: WatchFormat
+
+    package init(_ format: WatchFormat) {
+        self.format = format
+    }
+
+    package func ready(connection: String, gateway: String, heartbeat: Duration) -> [UInt8] {
         message("ready") { out in
             out.append(#","connection":"#)
             JSONText.append(quoted: connection, to: &out)
@@ -17,7 +23,7 @@ package enum SessionFrames {
         }
     }
 
-    package static func subscribed(id: MessageID?, environment: WatchedEnvironment) -> [UInt8] {
+    package func subscribed(id: MessageID?, environment: WatchedEnvironment) -> [UInt8] {
         message("subscribed") { out in
             append(id, to: &out)
             out.append(#","environment":"#)
@@ -27,8 +33,9 @@ package enum SessionFrames {
         }
     }
 
-    package static func heartbeat(_ heads: [(environment: String, cursor: Cursor)]) -> [UInt8] {
-        message("heartbeat") { out in
+    package func heartbeat(_ heads: [(environment: String, cursor: Cursor)]) -> [UInt8] {
+        // Events are of one environment: the next connection goes on behind what nobody could see, too.
+        message("heartbeat", id: heads.first?.cursor) { out in
             out.append(#","heads":{"#)
             for (index, head) in heads.enumerated() {
                 if index > 0 { out.append(0x2C) }
@@ -41,14 +48,14 @@ package enum SessionFrames {
         }
     }
 
-    package static func unsubscribed(environment: String) -> [UInt8] {
+    package func unsubscribed(environment: String) -> [UInt8] {
         message("unsubscribed") { out in
             out.append(#","environment":"#)
             JSONText.append(quoted: environment, to: &out)
         }
     }
 
-    package static func error(code: String, message text: String, id: MessageID? = nil, environment: String? = nil) -> [UInt8] {
+    package func error(code: String, message text: String, id: MessageID? = nil, environment: String? = nil) -> [UInt8] {
         message("error") { out in
             out.append(#","code":"#)
             JSONText.append(quoted: code, to: &out)
@@ -62,8 +69,8 @@ package enum SessionFrames {
         }
     }
 
-    package static func closing(_ reason: String, reconnectAfter milliseconds: Int? = nil, environment: String? = nil) -> [UInt8] {
-        message("closing") { out in
+    package func closing(_ reason: String, reconnectAfter milliseconds: Int? = nil, environment: String? = nil) -> [UInt8] {
+        message("closing", retry: milliseconds) { out in
             out.append(#","reason":"#)
             JSONText.append(quoted: reason, to: &out)
             if let milliseconds {
@@ -77,7 +84,7 @@ package enum SessionFrames {
         }
     }
 
-    private static func append(_ id: MessageID?, to out: inout [UInt8]) {
+    private func append(_ id: MessageID?, to out: inout [UInt8]) {
         switch id {
         case nil:
             break
@@ -90,15 +97,25 @@ package enum SessionFrames {
         }
     }
 
-    private static func message(_ type: StaticString, _ fields: (inout [UInt8]) -> Void) -> [UInt8] {
+    private func message(
+        _ type: StaticString,
+        id: Cursor? = nil,
+        retry: Int? = nil,
+        _ fields: (inout [UInt8]) -> Void
+    ) -> [UInt8] {
         var payload: [UInt8] = []
         payload.append(#"{"type":""#)
         payload.append(type)
         payload.append(0x22)
         fields(&payload)
         payload.append(0x7D)
-        var frame: [UInt8] = []
-        WebSocketFrame.append(.text, payload, to: &frame)
-        return frame
+        var out: [UInt8] = []
+        switch format {
+        case .webSocket, .deflated, .socketIO:
+            WebSocketFrame.append(.text, payload, to: &out)
+        case .events:
+            ServerSentEvent.append(event: "\(type)", data: payload.span, id: id?.description, retry: retry, to: &out)
+        }
+        return out
     }
 }

@@ -1,16 +1,16 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-import Wire
+package import Wire
 
 /// The close codes of this protocol beside RFC 6455's: 4400 and above tell a client not to come back as it is.
 extension WebSocketCloseCode {
-    static let badMessage = Self(rawValue: 4400)
-    static let notAuthenticated = Self(rawValue: 4401)
-    static let notGranted = Self(rawValue: 4403)
-    static let noEnvironment = Self(rawValue: 4404)
-    static let noAuthentication = Self(rawValue: 4408)
-    static let tooFast = Self(rawValue: 4429)
+    package static let badMessage = Self(rawValue: 4400)
+    package static let notAuthenticated = Self(rawValue: 4401)
+    package static let notGranted = Self(rawValue: 4403)
+    package static let noEnvironment = Self(rawValue: 4404)
+    package static let noAuthentication = Self(rawValue: 4408)
+    package static let tooFast = Self(rawValue: 4429)
 }
 
 /// The one table from refusals to what a client sees: the code of an `error`, the close code where nothing else is watched, the HTTP status.

@@ -6,7 +6,7 @@ import Reactor
 import Store
 import Wire
 
-/// One upgraded connection: drives its session's state machine. Confined to its loop; the loop's table and the connection hold it.
+/// One connection that watches, by WebSocket or as an event stream: drives its session's state machine. Confined to its loop; the loop's table and the connection hold it.
 final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
     /// A client that asks without reading the answers is not read any further.
     private static let queueLimit = 256 * 1024
@@ -23,22 +23,26 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
     var place = SocketTable.Place(bucket: 0, index: 0)
     /// Subscriptions of the URL that wait for a token.
     private var deferred: [SubscribeRequest] = []
-    /// Environments whose secrets it may see, as the audit knows.
-    private var seesSecrets: Set<EnvironmentPath> = []
     private var heardAt: UInt32
     private var liveCount: Int32 = 0
     /// Names it among the loop's connections.
     private let number: UInt32
     private var closeCode: UInt16 = 0
+    private let format: WatchFormat
     private var isFinishing = false
 
-    /// Takes over an upgraded connection, which counts as open already.
-    init(_ connection: Connection, principal: Principal?, on owner: SocketLoop) {
+    /// Takes over a connection, which counts as open already.
+    init(_ connection: Connection, principal: Principal?, format: WatchFormat, on owner: SocketLoop) {
         self.connection = connection
         self.owner = owner
         self.principal = principal
-        session = WatchSessionStateMachine(isAuthenticated: principal != nil)
-        parser = WebSocketParser(role: .server, maximumMessage: owner.configuration.maximumMessage)
+        self.format = format
+        session = WatchSessionStateMachine(isAuthenticated: principal != nil, format: format)
+        parser = WebSocketParser(
+            role: .server,
+            maximumMessage: owner.configuration.maximumMessage,
+            inflates: format == .deflated
+        )
         heardAt = owner.seconds
         number = owner.nextConnectionNumber()
         outlet = Outlet(connection, hub: owner.hub)
@@ -47,11 +51,13 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
         noteExpiry()
     }
 
-    /// Sends the answer to the upgrade with `ready`, subscribes to what the URL names, and reads what the client sent behind its head.
+    private var frames: SessionFrames { SessionFrames(format) }
+
+    /// Sends the head of the answer with `ready`, subscribes to what the URL names, and reads what the client sent behind its head.
     func begin(_ answer: [UInt8], requests: [SubscribeRequest], received rest: [UInt8]) {
         connection.replaceHandler(self)
         let configuration = owner.configuration
-        let ready = SessionFrames.ready(
+        let ready = frames.ready(
             connection: owner.connectionName(number),
             gateway: configuration.name,
             heartbeat: configuration.heartbeat
@@ -80,9 +86,10 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
 
     func connection(_ connection: Connection, received bytes: Span<UInt8>) {
         heardAt = owner.seconds
-        guard !isFinishing else { return }
+        // Nobody has anything to say on an event stream.
+        guard !isFinishing, format != .events else { return }
         // Taken out for the call: the events below must not meet a parser that is being changed.
-        var parser = parser
+        var parser = parser.take()
         defer { self.parser = parser }
         do throws(WebSocketFault) {
             try parser.feed(bytes) { event, payload in received(event, payload) }
@@ -199,18 +206,19 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
                 owner.ledger.enroll(number, in: environment, id: id, from: old, to: new, isNew: isNew)
                 recordSubscription(to: environment, id, isNew: isNew)
             case .dismiss(let environment, let standing):
-                seesSecrets.remove(environment)
                 owner.ledger.dismiss(number, in: environment, from: standing)
             case .acknowledge(let environment, let acknowledgement):
                 waiting += acknowledge(environment, acknowledgement)
             case .close(let code, let reason):
-                WebSocketFrame.appendClose(code == .noStatus ? nil : code, reason: reason, to: &waiting)
+                if format != .events { WebSocketFrame.appendClose(code == .noStatus ? nil : code, reason: reason, to: &waiting) }
                 closeCode = code.rawValue
                 owner.setDeadline(owner.closeDeadline, for: self)
             }
         }
         if !waiting.isEmpty { send(waiting) }
         countWatches()
+        // An event stream has no farewell to wait for.
+        if format == .events, session.isClosing { finishWhenSent() }
         if session.wantsToReturn, !outlet.isBlocked {
             // After this event, never inside it: a page that went out at once asks for the next.
             owner.loop.defer { [self] in
@@ -222,12 +230,12 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
     /// The answer, which only a wrong acknowledgement gets.
     private func acknowledge(_ environment: EnvironmentPath, _ acknowledgement: Acknowledgement) -> [UInt8] {
         var sent: Int64?
-        if case .live(let group) = session.watches.first(where: { $0.environment == environment })?.place {
+        if case .live(let group) = session.watches.first(where: { $0.environment.path == environment })?.place {
             sent = sentRevision(in: group)
         }
         guard !owner.ledger.acknowledged(acknowledgement, by: number, in: environment, sent: sent) else { return [] }
         let text = "Revision \(acknowledgement.revision) was not sent to this connection: acknowledge the 'revision' of a frame."
-        return SessionFrames.error(code: "invalid", message: text, environment: environment.description)
+        return frames.error(code: "invalid", message: text, environment: environment.description)
     }
 
     private func sentRevision(in group: GroupID) -> Int64? {
@@ -274,9 +282,11 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
             for request in requests { perform(session.subscribe(request)) }
             perform(held)
         case .unauthorized, .refused:
-            perform(session.authenticationFailed(isUnavailable: false))
+            perform(session.authenticationFailed(.notAuthenticated, "the token is not valid"))
         case .unavailable:
-            perform(session.authenticationFailed(isUnavailable: true))
+            perform(session.authenticationFailed(.tryAgainLater, "tokens cannot be checked right now"))
+        case .tooMany:
+            perform(session.authenticationFailed(.tryAgainLater, "the token has all the connections here that it may have"))
         }
     }
 
@@ -299,8 +309,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
             owner.loop.defer { [self] in perform(session.notGranted(ticket, refusal)) }
             return
         }
-        let isRecorded =
-            seesSecrets.contains(request.environment) && !session.watches.contains { $0.ticket == ticket && $0.isRequested }
+        let isRecorded = session.watches.contains { $0.ticket == ticket && $0.showsSecrets && !$0.isRequested }
         guard isRecorded || access.visibility.secrets == .none || owner.desk.audit.hasRoom else {
             owner.loop.defer { [self] in perform(session.refused(ticket, .unavailable)) }
             return
@@ -309,8 +318,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
         owner.desk.attach(
             AttachRequest(
                 environment: request.environment,
-                visibility: access.visibility,
-                names: request.names,
+                key: FeedGroup.Key(visibility: access.visibility, names: request.names, format: format),
                 since: request.since,
                 isConflated: isConflated,
                 loop: owner.index,
@@ -323,10 +331,10 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
     /// moment ago, and what a moment's subscribers need on top of the limit is little.
     private func recordSubscription(to environment: EnvironmentPath, _ id: String, isNew: Bool) {
         guard let token = principal?.token, let access = token.access(to: environment), access.visibility.secrets != .none else {
-            seesSecrets.remove(environment)
+            _ = session.noteSecrets(false, in: environment)
             return
         }
-        guard seesSecrets.insert(environment).inserted || isNew else { return }
+        guard !session.noteSecrets(true, in: environment) || isNew else { return }
         _ = owner.desk.audit.append(
             AuditNote(
                 actor: token.actor,
@@ -387,10 +395,10 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
             case .behind(let place), .paging(let place), .returning(let place, _): cursor = place
             case .entering: cursor = nil
             }
-            if let cursor { heads.append((watch.environment.description, cursor)) }
+            if let cursor { heads.append((watch.environment.text, cursor)) }
         }
-        var bytes = SessionFrames.heartbeat(heads)
-        WebSocketFrame.append(.ping, [], to: &bytes)
+        var bytes = frames.heartbeat(heads)
+        if format != .events { WebSocketFrame.append(.ping, [], to: &bytes) }
         send(bytes)
     }
 
@@ -401,7 +409,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
             if owner.now >= outlet.lastProgress + owner.configuration.stallLimit.wholeMilliseconds {
                 perform(session.close(.tryAgainLater, "nothing was taken for too long"))
             }
-        } else if owner.seconds >= heardAt + UInt32(owner.configuration.silenceLimit.wholeMilliseconds / 1000) {
+        } else if format != .events, owner.seconds >= heardAt + UInt32(owner.configuration.silenceLimit.wholeMilliseconds / 1000) {
             perform(session.close(.goingAway, "nothing was heard for too long"))
         } else if session.wantsToReturn {
             // PostgreSQL was away when it asked last.
@@ -420,7 +428,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
     /// The drain's turn to close this one.
     func sendAway(reconnectAfter milliseconds: Int) {
         guard !session.isClosing else { return }
-        perform([.send(SessionFrames.closing("drain", reconnectAfter: milliseconds))] + session.close(.serviceRestart, "drain"))
+        perform([.send(frames.closing("drain", reconnectAfter: milliseconds))] + session.close(.serviceRestart, "drain"))
     }
 
     /// The service ends.

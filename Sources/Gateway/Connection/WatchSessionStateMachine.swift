@@ -53,30 +53,51 @@ package struct WatchSessionStateMachine {
         case returning(Cursor, isConflated: Bool)
     }
 
-    package struct Watch: Equatable {
-        package let environment: EnvironmentPath
+    package struct Watch {
+        /// The feed's own once it has let the watch in: shared by all who watch it.
+        package fileprivate(set) var environment: WatchedEnvironment
         package fileprivate(set) var place = Place.entering
         /// The attach under way, 0 where there is none. Answers to older ones are too late.
         fileprivate(set) var ticket: UInt32 = 0
-        fileprivate(set) var names: NameSet
-        fileprivate(set) var acks: Bool
+        /// What was granted last.
+        fileprivate var names = NameSet.none
         /// How it is counted, which a request under way doesn't change.
         fileprivate(set) var standing = WatchStanding.uncounted
-        fileprivate(set) var id: MessageID?
-        /// A request of the client's is unanswered: `subscribed` is due.
-        var isRequested = true
+        /// The grants have changed since it was let in.
+        fileprivate(set) var isStale = false
+        /// Its secrets are shown, as the audit knows.
+        fileprivate(set) var showsSecrets = false
+        /// The client's request that is unanswered: `subscribed` is due.
+        fileprivate var wish: Wish?
+
+        var isRequested: Bool { wish != nil }
+    }
+
+    /// What a client asked for. On the heap: it is there for the time of an answer only.
+    fileprivate final class Wish: Sendable {
+        let id: MessageID?
+        let names: NameSet
+        let acks: Bool
+
+        init(_ request: SubscribeRequest) {
+            id = request.id
+            names = request.names
+            acks = request.acks
+        }
     }
 
     package private(set) var phase: Phase
-    package private(set) var watches: [Watch] = []
+    package private(set) var watches = SmallArray<Watch>()
+    private let frames: SessionFrames
     private var held: [ClientMessage] = []
     private var lastTicket: UInt32 = 0
     private var second: UInt32 = 0
     private var messages: UInt16 = 0
 
     /// With a token that came in the request, or waiting for one.
-    package init(isAuthenticated: Bool) {
+    package init(isAuthenticated: Bool, format: WatchFormat = .webSocket) {
         phase = isAuthenticated ? .open : .awaitingToken
+        frames = SessionFrames(format)
     }
 
     package var isClosing: Bool { phase == .closing }
@@ -85,8 +106,14 @@ package struct WatchSessionStateMachine {
 
     package mutating func received(_ message: ClientMessage, at now: UInt32) -> [SessionAction] {
         guard phase != .closing else { return [] }
-        guard allow(at: now) else { return close(.tooFast, "more than \(Self.messagesPerSecond) messages a second") }
+        guard isExpected(message) || allow(at: now) else { return close(.tooFast, "more than \(Self.messagesPerSecond) messages a second") }
         return handle(message)
+    }
+
+    /// The word of a watch that promised it: there may be as many as frames, and those are the server's doing.
+    private func isExpected(_ message: ClientMessage) -> Bool {
+        guard case .ack(let environment, _, _, _) = message else { return false }
+        return watches.contains { $0.environment.text == environment && $0.standing == .acknowledging }
     }
 
     package mutating func received(_ fault: ClientMessage.Fault, at now: UInt32) -> [SessionAction] {
@@ -94,9 +121,9 @@ package struct WatchSessionStateMachine {
         guard allow(at: now) else { return close(.tooFast, "more than \(Self.messagesPerSecond) messages a second") }
         switch fault {
         case .bad(let message):
-            return [.send(SessionFrames.error(code: "bad_message", message: message))] + close(.badMessage, message)
+            return [.send(frames.error(code: "bad_message", message: message))] + close(.badMessage, message)
         case .refused(let id, let environment, let message):
-            return [.send(SessionFrames.error(code: "invalid", message: message, id: id, environment: environment))]
+            return [.send(frames.error(code: "invalid", message: message, id: id, environment: environment))]
         }
     }
 
@@ -130,52 +157,48 @@ package struct WatchSessionStateMachine {
     private mutating func handleOpen(_ message: ClientMessage) -> [SessionAction] {
         switch message {
         case .authenticate:
-            return [.send(SessionFrames.error(code: "already_authenticated", message: "This connection has its token."))]
+            return [.send(frames.error(code: "already_authenticated", message: "This connection has its token."))]
         case .subscribe(let request):
             return subscribe(request)
         case .unsubscribe(let id, let environment):
-            guard let index = watches.firstIndex(where: { $0.environment.description == environment }) else {
+            guard let index = watches.firstIndex(where: { $0.environment.text == environment }) else {
                 return notSubscribed(environment, id)
             }
-            return ending(watches.remove(at: index)) + [.send(SessionFrames.unsubscribed(environment: environment))]
+            return ending(watches.remove(at: index)) + [.send(frames.unsubscribed(environment: environment))]
         case .ack(let environment, let revision, let status, let message):
-            guard let watch = watches.first(where: { $0.environment.description == environment }) else {
+            guard let watch = watches.first(where: { $0.environment.text == environment }) else {
                 return notSubscribed(environment, nil)
             }
             // Nobody waits for the word of a watch that didn't offer it.
             guard watch.standing == .acknowledging else { return [] }
-            return [.acknowledge(watch.environment, Acknowledgement(revision: revision, status: status, message: message))]
+            return [.acknowledge(watch.environment.path, Acknowledgement(revision: revision, status: status, message: message))]
         }
     }
 
     private func notSubscribed(_ environment: String, _ id: MessageID?) -> [SessionAction] {
         let text = "This connection doesn't watch it."
-        return [.send(SessionFrames.error(code: "not_subscribed", message: text, id: id, environment: environment))]
+        return [.send(frames.error(code: "not_subscribed", message: text, id: id, environment: environment))]
     }
 
     /// A `subscribe` message, or the query of the URL.
     package mutating func subscribe(_ request: SubscribeRequest) -> [SessionAction] {
         lastTicket &+= 1
-        if let index = watches.firstIndex(where: { $0.environment == request.environment }) {
+        if let index = watches.firstIndex(where: { $0.environment.path == request.environment }) {
             // The new filter replaces the old one when the feed has answered; until then a live watch goes on.
             switch watches[index].place {
             case .live: break
             case .entering, .behind, .paging, .returning: watches[index].place = .entering
             }
             watches[index].ticket = lastTicket
-            watches[index].names = request.names
-            watches[index].acks = request.acks
-            watches[index].id = request.id
-            watches[index].isRequested = true
+            watches[index].wish = Wish(request)
         } else {
             guard watches.count < Self.environmentLimit else {
                 let text = "A connection watches at most \(Self.environmentLimit) environments."
                 let name = request.environment.description
-                return [.send(SessionFrames.error(code: "too_many_environments", message: text, id: request.id, environment: name))]
+                return [.send(frames.error(code: "too_many_environments", message: text, id: request.id, environment: name))]
             }
-            watches.append(
-                Watch(environment: request.environment, ticket: lastTicket, names: request.names, acks: request.acks, id: request.id)
-            )
+            let environment = WatchedEnvironment(path: request.environment, id: "")
+            watches.append(Watch(environment: environment, ticket: lastTicket, wish: Wish(request)))
         }
         return [.attach(ticket: lastTicket, request, isConflated: false)]
     }
@@ -189,7 +212,7 @@ package struct WatchSessionStateMachine {
 
     /// What is left to do for a watch that is none any more.
     private func ending(_ watch: Watch) -> [SessionAction] {
-        leaving(watch.place) + (watch.standing == .uncounted ? [] : [.dismiss(watch.environment, from: watch.standing)])
+        leaving(watch.place) + (watch.standing == .uncounted ? [] : [.dismiss(watch.environment.path, from: watch.standing)])
     }
 
     // MARK: The token
@@ -207,11 +230,9 @@ package struct WatchSessionStateMachine {
         }
     }
 
-    package mutating func authenticationFailed(isUnavailable: Bool) -> [SessionAction] {
+    package mutating func authenticationFailed(_ code: WebSocketCloseCode, _ reason: String) -> [SessionAction] {
         guard phase == .authenticating else { return [] }
-        return isUnavailable
-            ? close(.tryAgainLater, "tokens cannot be checked right now")
-            : close(.notAuthenticated, "the token is not valid")
+        return close(code, reason)
     }
 
     /// The deadline for a token.
@@ -224,7 +245,7 @@ package struct WatchSessionStateMachine {
 
     package mutating func tokenEnded(_ end: TokenEnd) -> [SessionAction] {
         guard phase == .open else { return [] }
-        return [.send(SessionFrames.closing(end.rawValue))] + close(.notAuthenticated, "the token is \(end.rawValue)")
+        return [.send(frames.closing(end.rawValue))] + close(.notAuthenticated, "the token is \(end.rawValue)")
     }
 
     /// The grants changed: what each watch may see is asked for anew, from a snapshot.
@@ -234,6 +255,7 @@ package struct WatchSessionStateMachine {
         for index in watches.indices {
             lastTicket &+= 1
             watches[index].ticket = lastTicket
+            watches[index].isStale = true
             actions.append(attach(watches[index], since: nil, isConflated: false))
         }
         return actions
@@ -241,11 +263,10 @@ package struct WatchSessionStateMachine {
 
     private func attach(_ watch: Watch, since cursor: Cursor?, isConflated: Bool) -> SessionAction {
         let request = SubscribeRequest(
-            id: watch.id,
-            environment: watch.environment,
+            id: watch.wish?.id,
+            environment: watch.environment.path,
             since: cursor.map { ResumePoint(revision: $0.revision, mark: $0.mark) },
-            names: watch.names,
-            acks: watch.acks
+            names: watch.wish?.names ?? watch.names
         )
         return .attach(ticket: watch.ticket, request, isConflated: isConflated)
     }
@@ -284,14 +305,21 @@ package struct WatchSessionStateMachine {
     }
 
     private mutating func granted(_ index: Int, _ environment: WatchedEnvironment) -> [SessionAction] {
-        let isNew = watches[index].isRequested
         let old = watches[index].standing
-        if isNew { watches[index].standing = watches[index].acks ? .acknowledging : .silent }
-        let path = watches[index].environment
-        let enroll = SessionAction.enroll(path, id: environment.id, from: old, to: watches[index].standing, isNew: isNew)
-        guard isNew else { return [enroll] }
-        watches[index].isRequested = false
-        return [enroll, .send(SessionFrames.subscribed(id: watches[index].id, environment: environment))]
+        let path = environment.path
+        watches[index].environment = environment
+        watches[index].isStale = false
+        guard let wish = watches[index].wish else {
+            return [.enroll(path, id: environment.id, from: old, to: old, isNew: false)]
+        }
+        let standing: WatchStanding = wish.acks ? .acknowledging : .silent
+        watches[index].wish = nil
+        watches[index].names = wish.names
+        watches[index].standing = standing
+        return [
+            .enroll(path, id: environment.id, from: old, to: standing, isNew: true),
+            .send(frames.subscribed(id: wish.id, environment: environment)),
+        ]
     }
 
     package mutating func refused(_ ticket: UInt32, _ refusal: AttachRefusal) -> [SessionAction] {
@@ -303,16 +331,17 @@ package struct WatchSessionStateMachine {
             watches[index].place = isConflated ? .behind(cursor) : .paging(cursor)
             return []
         }
-        let name = watch.environment.description
+        let name = watch.environment.text
         let text = refusal.message(name)
-        if watch.isRequested {
-            let answer = SessionAction.send(SessionFrames.error(code: refusal.rawValue, message: text, id: watch.id, environment: name))
-            watches[index].isRequested = false
+        if let wish = watch.wish {
+            let answer = SessionAction.send(frames.error(code: refusal.rawValue, message: text, id: wish.id, environment: name))
+            watches[index].wish = nil
             // A refused change of the filter leaves the watch as it was.
             if case .live = watch.place { return [answer] }
             return ending(watches.remove(at: index)) + [answer]
         }
-        if refusal == .unavailable, case .live = watch.place { return [] }
+        // What the changed grants show cannot be found out right now: it is asked for again at the next beat.
+        if refusal == .unavailable, watch.isStale { return [] }
         return ending(watches.remove(at: index)) + ended(name, refusal)
     }
 
@@ -327,13 +356,19 @@ package struct WatchSessionStateMachine {
         let isLast = watches.isEmpty
         switch refusal {
         case .notFound:
-            let farewell = SessionFrames.closing("deleted", environment: isLast ? nil : environment)
+            let farewell = frames.closing("deleted", environment: isLast ? nil : environment)
             return [.send(farewell)] + (isLast ? close(.noEnvironment, "the environment was deleted") : [])
         case .forbidden, .unavailable:
             let text = refusal.message(environment)
-            let error = SessionFrames.error(code: refusal.rawValue, message: text, environment: environment)
+            let error = frames.error(code: refusal.rawValue, message: text, environment: environment)
             return [.send(error)] + (isLast ? close(refusal.closeCode, text) : [])
         }
+    }
+
+    /// Whether the watch shows secrets now; returns whether it did.
+    mutating func noteSecrets(_ shown: Bool, in environment: EnvironmentPath) -> Bool {
+        guard let index = watches.firstIndex(where: { $0.environment.path == environment }) else { return false }
+        return exchange(&watches[index].showsSecrets, with: shown)
     }
 
     // MARK: The groups and the socket
@@ -349,7 +384,7 @@ package struct WatchSessionStateMachine {
         var watch = watches.remove(at: index)
         // The outlet has left the group already.
         watch.place = .entering
-        let name = watch.environment.description
+        let name = watch.environment.text
         switch reason {
         case .deleted: return ending(watch) + ended(name, .notFound)
         case .unreadable: return ending(watch) + ended(name, .unavailable)
@@ -360,15 +395,19 @@ package struct WatchSessionStateMachine {
     package mutating func drained() -> [SessionAction] {
         guard phase == .open else { return [] }
         var actions: [SessionAction] = []
-        for index in watches.indices {
+        // A changed filter, or an attach under way, starts over by itself.
+        for index in watches.indices where watches[index].ticket == 0 {
             let (cursor, isConflated): (Cursor, Bool)
             switch watches[index].place {
+            case _ where watches[index].isStale:
+                lastTicket &+= 1
+                watches[index].ticket = lastTicket
+                actions.append(attach(watches[index], since: nil, isConflated: false))
+                continue
             case .behind(let place): (cursor, isConflated) = (place, true)
             case .paging(let place): (cursor, isConflated) = (place, false)
             case .entering, .live, .returning: continue
             }
-            // A changed filter is under way and starts over by itself.
-            guard watches[index].ticket == 0 else { continue }
             lastTicket &+= 1
             watches[index].ticket = lastTicket
             watches[index].place = .returning(cursor, isConflated: isConflated)
@@ -380,9 +419,10 @@ package struct WatchSessionStateMachine {
     /// Somebody waits to go on and has no attach under way.
     package var wantsToReturn: Bool {
         watches.contains { watch in
+            guard watch.ticket == 0 else { return false }
             switch watch.place {
-            case .behind, .paging: watch.ticket == 0
-            case .entering, .live, .returning: false
+            case .behind, .paging: return true
+            case .entering, .live, .returning: return watch.isStale
             }
         }
     }
@@ -394,7 +434,7 @@ package struct WatchSessionStateMachine {
         phase = .closing
         held = []
         let left = watches.flatMap { ending($0) }
-        watches = []
+        watches.removeAll()
         return left + [.close(code, reason: reason)]
     }
 }

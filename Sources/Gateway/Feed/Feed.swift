@@ -3,6 +3,7 @@
 
 import Foundation
 import Store
+import Wire
 
 /// One watched environment: its state machine, its groups, and what waits for it. Confined to the feed loop.
 final class Feed {
@@ -31,10 +32,10 @@ final class Feed {
     /// The last attempt to read the snapshot again failed.
     var needsReload = false
 
-    init(_ loaded: LoadedEnvironment, path: EnvironmentPath) {
+    init(_ loaded: LoadedEnvironment, path: EnvironmentPath, deflater: Deflater?) {
         id = loaded.id
         environment = WatchedEnvironment(path: path, id: loaded.id.lowercased)
-        encoder = FrameEncoder(environment: environment.text, id: environment.id)
+        encoder = FrameEncoder(environment: environment.text, id: environment.id, deflater: deflater)
         open = loaded.open
     }
 

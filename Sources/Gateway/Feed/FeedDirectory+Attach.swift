@@ -49,11 +49,11 @@ extension FeedDirectory {
 
     /// The feed is live; what it says of the request's starting point is final.
     private func start(_ request: AttachRequest, in feed: Feed) {
-        let group = group(of: feed, FeedGroup.Key(visibility: request.visibility, names: request.names))
+        let group = group(of: feed, request.key)
         let content = feed.machine.content
         do {
             guard let since = request.since, !isDoubtful(since, in: feed) else {
-                finish(request, feed, group, try group.start(with: content, at: now))
+                finish(request, feed, group, try group.start(with: content, isFirst: request.since == nil, at: now))
                 return
             }
             // A mark that memory cannot check sends the request to PostgreSQL, unless every change counts for nothing anyway.
@@ -64,7 +64,7 @@ extension FeedDirectory {
             if let start {
                 finish(request, feed, group, start)
             } else if request.isConflated {
-                finish(request, feed, group, try group.start(with: content, at: now))
+                finish(request, feed, group, try group.start(with: content, isFirst: false, at: now))
             } else {
                 readBack(request, since, in: feed)
             }
@@ -141,12 +141,12 @@ extension FeedDirectory {
     }
 
     private func answer(_ request: AttachRequest, with page: ChangesPage, _ since: ResumePoint, in feed: Feed) {
-        let group = group(of: feed, FeedGroup.Key(visibility: request.visibility, names: request.names))
+        let group = group(of: feed, request.key)
         let content = feed.machine.content
         defer { release(group, of: feed) }
         do {
             guard !page.tooOld, since.mark == nil || page.markAtSince == since.mark else {
-                finish(request, feed, group, try group.start(with: content, at: now))
+                finish(request, feed, group, try group.start(with: content, isFirst: false, at: now))
                 return
             }
             let rows = page.changes.filter { $0.revision <= content.head.revision }

@@ -4,6 +4,7 @@
 import Logging
 import Reactor
 import Store
+import Wire
 
 /// What the feed loop posts to one loop after an event.
 struct HubDelivery: Sendable {
@@ -37,6 +38,7 @@ final class FeedDirectory {
     /// Posts to a loop by its index.
     private let post: (Int, HubDelivery) -> Void
     private let loops: Int
+    private let deflater = Deflater()
 
     private(set) var feeds: [String: Feed] = [:]
     private var byPath: [EnvironmentPath: Feed] = [:]
@@ -112,7 +114,7 @@ final class FeedDirectory {
         let waiters = loading.removeValue(forKey: path) ?? []
         switch result {
         case .success(let loaded):
-            let feed = Feed(loaded, path: path)
+            let feed = Feed(loaded, path: path, deflater: deflater)
             // The same path may have named another environment until now.
             if let old = byPath[path] { end(old) }
             feeds[feed.environment.id] = feed

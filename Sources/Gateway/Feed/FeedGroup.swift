@@ -9,14 +9,21 @@ package final class FeedGroup {
     package struct Key: Hashable {
         package let visibility: Visibility
         package let names: NameSet
+        package let format: WatchFormat
 
-        package init(visibility: Visibility, names: NameSet) {
+        package init(visibility: Visibility, names: NameSet, format: WatchFormat = .webSocket) {
             self.visibility = visibility
             self.names = names
+            self.format = format
         }
 
         func shows(_ name: String, _ kind: EntryKind) -> Bool {
             names.contains(name) && visibility.shows(name, kind: kind)
+        }
+
+        func shows(_ change: Change) -> Bool {
+            // keyshade's clients hear of values only.
+            (format != .socketIO || change.op == .set) && shows(change.name, change.kind)
         }
     }
 
@@ -36,6 +43,8 @@ package final class FeedGroup {
 
     /// A conflated frame up to this size isn't worth encoding a snapshot to compare with.
     private static let smallFrame = 4 * 1024
+    /// How long ago a change may be that a client of keyshade's hears of again when it comes back, in milliseconds.
+    private static let recentTime: Int64 = 10 * 60 * 1000
     /// Encoded ways back that are kept for others who come from the same revision.
     private static let cacheLimit = 4 * 1024 * 1024
 
@@ -81,7 +90,7 @@ package final class FeedGroup {
     /// Whole transactions that lead to `head`, encoded for this group; no frame where nothing is visible.
     package func publication(of changes: [Change], leadingTo head: Cursor) throws -> Publication {
         dropCaches()
-        let visible = changes.filter { key.shows($0.name, $0.kind) }
+        let visible = changes.filter(key.shows)
         guard !visible.isEmpty else {
             return Publication(group: id, frames: [], head: head)
         }
@@ -89,7 +98,7 @@ package final class FeedGroup {
         let frames = try encoded(parts, from: sentRevision, to: head)
         var variants: [Int64: [UInt8]] = [:]
         for base in variantBases where base != sentRevision {
-            variants[base] = try encoder.changes(from: base, to: frames[0].cursor, parts[0], open: open)
+            variants[base] = try encoder.changes(from: base, to: frames[0].cursor, parts[0], as: key.format, open: open)
         }
         variantBases = []
         sentRevision = head.revision
@@ -134,7 +143,7 @@ package final class FeedGroup {
             let cursor = isLast ? head : newest.cursor
             frames.append(
                 EncodedFrame(
-                    bytes: try encoder.changes(from: previous, to: cursor, part, open: open),
+                    bytes: try encoder.changes(from: previous, to: cursor, part, as: key.format, open: open),
                     cursor: cursor,
                     changes: part.count,
                     committedAt: newest.at.milliseconds
@@ -147,9 +156,10 @@ package final class FeedGroup {
 
     // MARK: Starting
 
-    /// The current state, whatever the watcher had.
-    package func start(with content: FeedContent, at now: UInt64) throws -> Start {
-        started(try snapshotBytes(content), content.head, at: now)
+    /// The current state, whatever the watcher had; `isFirst` where that is nothing of this environment.
+    package func start(with content: FeedContent, isFirst: Bool = true, at now: UInt64) throws -> Start {
+        let bytes = try isFirst && key.format == .socketIO ? recentBytes(content) : snapshotBytes(content)
+        return started(bytes, content.head, at: now)
     }
 
     /// What followed `since`, which is in memory: every change, or the newest of each name.
@@ -158,11 +168,11 @@ package final class FeedGroup {
         let cacheKey = ResumeKey(since: revision, isConflated: isConflated)
         if cachedHead != content.head { dropCaches() }
         if let bytes = resumes[cacheKey] { return started(bytes, content.head, at: now) }
-        var visible: [Change] = changes.filter { key.shows($0.name, $0.kind) }
+        var visible: [Change] = changes.filter(key.shows)
         var bytes: [UInt8]
         if isConflated {
             visible = Self.newest(of: visible)
-            bytes = try encoder.changes(from: revision, to: content.head, visible, open: open)
+            bytes = try encoder.changes(from: revision, to: content.head, visible, as: key.format, open: open)
             if bytes.count > Self.smallFrame {
                 let whole = try snapshotBytes(content)
                 if whole.count < bytes.count { bytes = whole }
@@ -185,18 +195,19 @@ package final class FeedGroup {
 
     /// A part of a long way back; the watcher isn't in the group yet.
     package func page(of changes: [Change], since revision: Int64, to cursor: Cursor) throws -> [UInt8] {
-        try changesBytes(changes.filter { key.shows($0.name, $0.kind) }, from: revision, to: cursor)
+        try changesBytes(changes.filter(key.shows), from: revision, to: cursor)
     }
 
     private func started(_ bytes: [UInt8], _ cursor: Cursor, at now: UInt64) -> Start {
         startedAt = now
-        let needsVariant = cursor.revision != sentRevision
+        // Packets of keyshade's clients tell no revision.
+        let needsVariant = key.format != .socketIO && cursor.revision != sentRevision
         if needsVariant { variantBases.insert(cursor.revision) }
         return Start(bytes: bytes, cursor: cursor, needsVariant: needsVariant)
     }
 
     private func changesBytes(_ visible: [Change], from revision: Int64, to head: Cursor) throws -> [UInt8] {
-        guard !visible.isEmpty else { return try encoder.changes(from: revision, to: head, visible, open: open) }
+        guard !visible.isEmpty else { return try encoder.changes(from: revision, to: head, visible, as: key.format, open: open) }
         return try encoded(Self.parts(of: visible), from: revision, to: head).reduce(into: []) { $0 += $1.bytes }
     }
 
@@ -209,9 +220,20 @@ package final class FeedGroup {
     private func snapshotBytes(_ content: FeedContent) throws -> [UInt8] {
         if let snapshot, snapshot.cursor == content.head { return snapshot.bytes }
         let visible = content.sortedEntries.filter { key.shows($0.name, $0.kind) }
-        let bytes = try encoder.snapshot(content.head, entries: visible, open: open)
+        let bytes = try encoder.snapshot(content.head, entries: visible, as: key.format, open: open)
         snapshot = (content.head, bytes)
         return bytes
+    }
+
+    /// For keyshade's clients, who have read the rest over REST: what they may have missed while they were on their way.
+    private func recentBytes(_ content: FeedContent) throws -> [UInt8] {
+        let start = Timestamp.now.milliseconds - Self.recentTime
+        guard let oldest = content.history.first else { return [] }
+        // All of memory is recent: there may have been more.
+        let isAll = oldest.at.milliseconds >= start && content.floor > 0
+        let first = isAll ? 0 : content.history.first { $0.at.milliseconds >= start }?.revision ?? Int64.max
+        let visible = content.sortedEntries.filter { $0.revision >= first && key.shows($0.name, $0.kind) }
+        return try encoder.snapshot(content.head, entries: visible, as: key.format, open: open)
     }
 
     // MARK: Memory

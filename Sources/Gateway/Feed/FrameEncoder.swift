@@ -2,20 +2,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Store
-import Wire
+package import Wire
 
 /// Opens the sealed text of a secret: name, version, sealed text.
 package typealias SecretOpener = (_ name: String, _ version: Int64, _ sealed: String) throws -> String
 
-/// Writes one environment's `snapshot` and `changes` messages as whole WebSocket frames. Immutable; the caller owns the buffers.
+/// Writes one environment's `snapshot` and `changes` messages as whole frames of a format. Confined to the feed loop, as its deflater is.
 package struct FrameEncoder {
     /// A frame is cut behind the transaction with which it reaches this size; a single transaction may be larger.
     package static let changesLimit = 1024 * 1024
+    /// Smaller messages would gain nothing.
+    private static let deflateMinimum = 128
 
     /// `,"environment":"w/p/e","environmentId":"…"`, the same in every message.
     private let scope: [UInt8]
+    /// One for all environments: what it holds while it works would be too much for each. Without one nothing is compressed.
+    private let deflater: Deflater?
 
-    package init(environment: String, id: String) {
+    package init(environment: String, id: String, deflater: Deflater?) {
+        self.deflater = deflater
         var scope: [UInt8] = []
         scope.append(#","environment":"#)
         JSONText.append(quoted: environment, to: &scope)
@@ -25,7 +30,13 @@ package struct FrameEncoder {
     }
 
     /// `entries` are those that the group may see, sorted by name.
-    package func snapshot(_ cursor: Cursor, entries: [SnapshotEntry], open: SecretOpener) throws -> [UInt8] {
+    package func snapshot(
+        _ cursor: Cursor,
+        entries: [SnapshotEntry],
+        as format: WatchFormat = .webSocket,
+        open: SecretOpener
+    ) throws -> [UInt8] {
+        if format == .socketIO { return try Self.updates(entries, open: open) }
         var out: [UInt8] = []
         out.append(#"{"type":"snapshot""#)
         out.append(contentsOf: scope)
@@ -40,7 +51,7 @@ package struct FrameEncoder {
             out.append(0x7D)
         }
         out.append("]}")
-        return Self.framed(out)
+        return framed(out, as: format, type: "snapshot", cursor)
     }
 
     /// One frame; `changes` are visible ones in rising order, and may be none.
@@ -48,8 +59,10 @@ package struct FrameEncoder {
         from previous: Int64,
         to cursor: Cursor,
         _ changes: some Sequence<Change>,
+        as format: WatchFormat = .webSocket,
         open: SecretOpener
     ) throws -> [UInt8] {
+        if format == .socketIO { return try Self.updates(changes, open: open) }
         var out: [UInt8] = []
         out.append(#"{"type":"changes""#)
         out.append(contentsOf: scope)
@@ -78,10 +91,10 @@ package struct FrameEncoder {
             out.append(0x7D)
         }
         out.append("]}")
-        return Self.framed(out)
+        return framed(out, as: format, type: "changes", cursor)
     }
 
-    private static func plain(_ value: StoredValue, _ name: String, _ version: Int64, _ open: SecretOpener) throws -> String {
+    static func plain(_ value: StoredValue, _ name: String, _ version: Int64, _ open: SecretOpener) throws -> String {
         switch value {
         case .plain(let text): text
         case .sealed(let text): try open(name, version, text)
@@ -103,9 +116,18 @@ package struct FrameEncoder {
         out.append(decimal: revision)
     }
 
-    private static func framed(_ payload: [UInt8]) -> [UInt8] {
-        var frame: [UInt8] = []
-        WebSocketFrame.append(.text, payload, to: &frame)
-        return frame
+    private func framed(_ payload: [UInt8], as format: WatchFormat, type: String, _ cursor: Cursor) -> [UInt8] {
+        var out: [UInt8] = []
+        switch format {
+        case .webSocket, .socketIO: WebSocketFrame.append(.text, payload, to: &out)
+        case .deflated:
+            if let deflater, payload.count >= Self.deflateMinimum {
+                deflater.appendFrame(.text, payload.span, to: &out)
+            } else {
+                WebSocketFrame.append(.text, payload, to: &out)
+            }
+        case .events: ServerSentEvent.append(event: type, data: payload.span, id: cursor.description, to: &out)
+        }
+        return out
     }
 }

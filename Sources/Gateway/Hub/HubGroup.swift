@@ -13,8 +13,8 @@ package final class HubGroup {
     package struct Member {
         package let outlet: Outlet
         package var offset: Int
-        /// Set while the next frame must be the variant for this state.
-        package var variantBase: Int64?
+        /// The next frame must be the variant for the state that the socket started from.
+        package var needsVariant: Bool
     }
 
     package let id: GroupID
@@ -38,14 +38,14 @@ package final class HubGroup {
 
     // MARK: Members
 
-    package func add(_ outlet: Outlet, base: Int64?) -> Int {
-        if base != nil { variantsNeeded += 1 }
-        members.append(Member(outlet: outlet, offset: log.end, variantBase: base))
+    package func add(_ outlet: Outlet, needsVariant: Bool) -> Int {
+        if needsVariant { variantsNeeded += 1 }
+        members.append(Member(outlet: outlet, offset: log.end, needsVariant: needsVariant))
         return members.count - 1
     }
 
     package func remove(at index: Int) {
-        if members[index].variantBase != nil { variantsNeeded -= 1 }
+        if members[index].needsVariant { variantsNeeded -= 1 }
         members.swapAt(index, members.count - 1)
         members.removeLast()
         if index < members.count { members[index].outlet.seatMoved(self, to: index) }
@@ -73,19 +73,20 @@ package final class HubGroup {
 
     private func sendVariants(_ variants: [Int64: [UInt8]], from start: Int, to end: Int, changes: Int) {
         for index in members.indices {
-            guard let base = members[index].variantBase else { continue }
-            members[index].variantBase = nil
-            guard members[index].offset == start, let bytes = variants[base] else { continue }
+            guard members[index].needsVariant else { continue }
+            members[index].needsVariant = false
+            let outlet = members[index].outlet
+            guard members[index].offset == start, let base = outlet.base(in: self), let bytes = variants[base] else { continue }
             members[index].offset = end
-            members[index].outlet.send(bytes)
-            members[index].outlet.counted(changes)
+            outlet.send(bytes)
+            outlet.counted(changes)
         }
         variantsNeeded = 0
     }
 
     private func forgetBases() {
         for index in members.indices {
-            members[index].variantBase = nil
+            members[index].needsVariant = false
             members[index].outlet.baseForgotten(self)
         }
         variantsNeeded = 0

@@ -26,9 +26,11 @@ package final class Outlet {
     /// A place in a group's member table.
     package struct Seat {
         package let group: HubGroup
-        package var index: Int
         /// The state the socket started from, while that is newer than what the log has sent it.
-        package var base: Cursor?
+        package fileprivate(set) var base: Cursor?
+        fileprivate var place: Int32
+
+        package var index: Int { Int(place) }
     }
 
     /// A whole frame or several, shared with other sockets where it is a snapshot.
@@ -38,12 +40,13 @@ package final class Outlet {
     }
 
     private let sink: any OutletSink
-    package weak var owner: (any OutletOwner)?
+    /// It holds the outlet, and leaves every group before it goes.
+    package unowned var owner: (any OutletOwner)?
     private let hub: Hub
     private var queue: [Chunk] = []
     /// The group in whose log this socket is inside a frame.
     private var startedIn: HubGroup?
-    package private(set) var seats: [Seat] = []
+    package private(set) var seats = SmallArray<Seat>()
     /// The kernel refused bytes; `drained` follows.
     package private(set) var isBlocked = false
     package private(set) var isClosed = false
@@ -170,8 +173,8 @@ package final class Outlet {
     /// newer than the group's last frame.
     package func join(_ group: HubGroup, base: Cursor, needsVariant: Bool) {
         guard !isClosed else { return }
-        let index = group.add(self, base: needsVariant ? base.revision : nil)
-        seats.append(Seat(group: group, index: index, base: base))
+        let index = group.add(self, needsVariant: needsVariant)
+        seats.append(Seat(group: group, base: base, place: Int32(index)))
     }
 
     /// Gives the seat up; a frame that was started there is finished from a copy of its rest.
@@ -198,6 +201,11 @@ package final class Outlet {
         return sent
     }
 
+    /// The state that this socket started from, of which the group's next frame is told a variant.
+    package func base(in group: HubGroup) -> Int64? {
+        seats.first { $0.group === group }?.base?.revision
+    }
+
     /// The group drops this socket: everything from the next frame on comes as a conflated state later.
     package func fallBehind(_ group: HubGroup) {
         guard let cursor = sentCursor(in: group) else { return }
@@ -212,7 +220,7 @@ package final class Outlet {
 
     package func seatMoved(_ group: HubGroup, to index: Int) {
         guard let position = seats.firstIndex(where: { $0.group === group }) else { return }
-        seats[position].index = index
+        seats[position].place = Int32(index)
     }
 
     /// Another history began: the state that this socket started from is none of it.
@@ -237,6 +245,6 @@ package final class Outlet {
 
     package func releaseSeats() {
         for seat in seats { seat.group.remove(at: seat.index) }
-        seats = []
+        seats.removeAll()
     }
 }

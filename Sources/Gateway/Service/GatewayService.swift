@@ -128,8 +128,17 @@ package final class GatewayService: Sendable {
                 loop: feedLoop
             )
         }
-        let desk = try await feedLoop.run { FeedDesk(loop: feedLoop, tokens: room.value.tokens, feeds: room.value.feeds, audit: audit) }
+        let desk = try await feedLoop.run {
+            FeedDesk(
+                loop: feedLoop,
+                tokens: room.value.tokens,
+                feeds: room.value.feeds,
+                audit: audit,
+                connectionLimit: configuration.maximumConnectionsPerToken
+            )
+        }
         let health = HealthReporter(configuration: configuration, hooks: hooks, status: status, source: source, queue: queue)
+        let share = configuration.handshakeRate.map { HandshakeRate(perSecond: max(1, $0 / loops.loops.count)) }
         for loop in loops.loops {
             let bound = try await loop.run {
                 LoopBound(
@@ -140,6 +149,7 @@ package final class GatewayService: Sendable {
                         status: status,
                         health: health,
                         pulse: pulse,
+                        handshakes: share,
                         metrics: metrics,
                         logger: logger
                     ),

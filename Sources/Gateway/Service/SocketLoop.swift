@@ -29,6 +29,7 @@ final class SocketLoop {
     let hub: Hub
     let ledger: WatcherLedger
     private(set) var sockets = SocketTable()
+    private var handshakes: HandshakeRate?
     private var listener: Listener?
     private var deadlines: [ObjectIdentifier: (holder: any Overdue, at: UInt64)] = [:]
     private var beatTimer: LoopTimer?
@@ -45,6 +46,7 @@ final class SocketLoop {
         status: GatewayStatus,
         health: HealthReporter,
         pulse: LedgerPulse,
+        handshakes: HandshakeRate?,
         metrics: GatewayMetrics,
         logger: Logger
     ) {
@@ -62,6 +64,7 @@ final class SocketLoop {
             wallClock: Self.wallClock,
             requestTurn: { [unowned loop] in loop.requestTurn() }
         )
+        self.handshakes = handshakes
         let index = index
         ledger = WatcherLedger(pulse: pulse) { Self.connectionName($0, on: index) }
     }
@@ -133,6 +136,11 @@ final class SocketLoop {
     private static func connectionName(_ number: UInt32, on index: Int) -> String {
         let digits = String(UInt64(index) << 32 | UInt64(number), radix: 16)
         return "c-\(String(repeating: "0", count: max(0, 8 - digits.utf8.count)))\(digits)"
+    }
+
+    /// False: more come than this loop's share of what is let in.
+    func admitHandshake() -> Bool {
+        handshakes?.admit(at: now) ?? true
     }
 
     func add(_ connection: WatchConnection) -> SocketTable.Place {

@@ -6,8 +6,8 @@ package import Store
 /// A watcher on some loop asks to be let into a feed's group.
 package struct AttachRequest: Sendable {
     package let environment: EnvironmentPath
-    package let visibility: Visibility
-    package let names: NameSet
+    /// What the watcher may see, wants to see, and reads.
+    package let key: FeedGroup.Key
     package let since: ResumePoint?
     /// The watcher fell behind: it gets the newest state, not each change.
     package let isConflated: Bool

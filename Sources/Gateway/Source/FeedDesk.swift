@@ -10,18 +10,23 @@ struct FeedDesk: Sendable {
         case admitted(Principal)
         case unauthorized
         case refused(AttachRefusal, EnvironmentPath)
+        /// The token has all the connections that it may have.
+        case tooMany
         case unavailable
     }
 
     let loop: Loop
     /// What watchers of secrets leave behind.
     let audit: AuditQueue
+    /// Of one token.
+    private let connectionLimit: Int?
     private let tokens: LoopBound<TokenDirectory>
     private let feeds: LoopBound<FeedDirectory>
 
     /// Made on the feed loop.
-    init(loop: Loop, tokens: TokenDirectory, feeds: FeedDirectory, audit: AuditQueue) {
+    init(loop: Loop, tokens: TokenDirectory, feeds: FeedDirectory, audit: AuditQueue, connectionLimit: Int?) {
         self.loop = loop
+        self.connectionLimit = connectionLimit
         self.audit = audit
         self.tokens = LoopBound(tokens, loop: loop)
         self.feeds = LoopBound(feeds, loop: loop)
@@ -47,6 +52,10 @@ struct FeedDesk: Sendable {
         _ answer: @escaping @Sendable (Admission) -> Void
     ) {
         guard let path = environments.first else {
+            if let connectionLimit, tokens.value.connections(of: principal.token.id) >= connectionLimit {
+                answer(.tooMany)
+                return
+            }
             answer(tokens.value.used(principal, asOf: asOf).map { .admitted($0) } ?? .unauthorized)
             return
         }

@@ -144,6 +144,8 @@ final class TokenDirectory {
         return shared
     }
 
+    func connections(of id: String) -> Int { uses.connections(of: id) }
+
     func released(_ identity: String) {
         uses.release(identity)
     }

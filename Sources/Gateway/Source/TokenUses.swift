@@ -36,6 +36,10 @@ package struct TokenUses {
     /// Those that a change of the token can concern.
     package func identities(of id: String) -> Set<String> { identitiesByToken[id] ?? [] }
 
+    package func connections(of id: String) -> Int {
+        identities(of: id).reduce(0) { $0 + (uses[$1]?.count ?? 0) }
+    }
+
     /// The one that all connections of its identity have: who came first has it, until the token is looked up again.
     package mutating func add(_ principal: Principal) -> Principal {
         let token = principal.token

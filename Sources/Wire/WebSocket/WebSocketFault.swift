@@ -14,13 +14,15 @@ package enum WebSocketFault: String, Error, Sendable, CaseIterable {
     case badLength = "bad_length"
     case badClose = "bad_close_frame"
     case invalidText = "invalid_utf8"
+    case badDeflate = "bad_deflate_data"
     case messageTooBig = "message_too_big"
 
     package var code: String { rawValue }
 
     package var closeCode: WebSocketCloseCode {
         switch self {
-        case .invalidText: .invalidPayload
+        // RFC 7692 names no code for data that doesn't inflate; of RFC 6455's, 1007 (inconsistent with the message's type) says it best.
+        case .invalidText, .badDeflate: .invalidPayload
         case .messageTooBig: .messageTooBig
         default: .protocolError
         }
@@ -29,7 +31,7 @@ package enum WebSocketFault: String, Error, Sendable, CaseIterable {
     /// Short enough for a close frame's reason.
     package var message: String {
         switch self {
-        case .reservedBits: "a reserved bit is set and no extension was agreed"
+        case .reservedBits: "a reserved bit is set that no agreed extension gives a meaning here"
         case .reservedOpcode: "unknown opcode"
         case .fragmentedControl: "a control frame may not be fragmented"
         case .controlTooLong: "a control frame carries at most 125 bytes"
@@ -40,6 +42,7 @@ package enum WebSocketFault: String, Error, Sendable, CaseIterable {
         case .badLength: "the frame length is not encoded as RFC 6455 asks"
         case .badClose: "the close frame is malformed"
         case .invalidText: "text that is not UTF-8"
+        case .badDeflate: "the compressed message does not inflate"
         case .messageTooBig: "the message is too big"
         }
     }

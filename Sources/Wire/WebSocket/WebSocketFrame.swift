@@ -9,15 +9,17 @@ package enum WebSocketFrame {
         payload < 126 ? 2 : payload <= 0xFFFF ? 4 : 10
     }
 
+    /// `isCompressed` (RSV1) belongs on the first frame of a message that a `Deflater` made, on a connection that agreed to it.
     package static func appendHeader(
         _ opcode: WebSocketOpcode,
         payload length: Int,
         isFinal: Bool = true,
+        isCompressed: Bool = false,
         mask: UInt32? = nil,
         to out: inout [UInt8]
     ) {
         let maskBit: UInt8 = mask == nil ? 0 : 0x80
-        out.append((isFinal ? 0x80 : 0) | opcode.rawValue)
+        out.append((isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0) | opcode.rawValue)
         switch length {
         case ..<126:
             out.append(maskBit | UInt8(truncatingIfNeeded: length))
@@ -35,11 +37,12 @@ package enum WebSocketFrame {
         _ opcode: WebSocketOpcode,
         _ payload: Span<UInt8>,
         isFinal: Bool = true,
+        isCompressed: Bool = false,
         mask: UInt32? = nil,
         to out: inout [UInt8]
     ) {
         out.reserveCapacity(out.count + payload.count + 14)
-        appendHeader(opcode, payload: payload.count, isFinal: isFinal, mask: mask, to: &out)
+        appendHeader(opcode, payload: payload.count, isFinal: isFinal, isCompressed: isCompressed, mask: mask, to: &out)
         let start = out.count
         out.append(payload)
         guard let mask else { return }
@@ -52,10 +55,11 @@ package enum WebSocketFrame {
         _ opcode: WebSocketOpcode,
         _ payload: [UInt8],
         isFinal: Bool = true,
+        isCompressed: Bool = false,
         mask: UInt32? = nil,
         to out: inout [UInt8]
     ) {
-        append(opcode, payload.span, isFinal: isFinal, mask: mask, to: &out)
+        append(opcode, payload.span, isFinal: isFinal, isCompressed: isCompressed, mask: mask, to: &out)
     }
 
     package static func append(text: String, mask: UInt32? = nil, to out: inout [UInt8]) {

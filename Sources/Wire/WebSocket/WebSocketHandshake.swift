@@ -29,6 +29,10 @@ package enum WebSocketHandshake {
         guard versions.count == 1, bytes.equals(versions[0], "13") else { throw .unsupportedWebSocketVersion }
         let keys = head.fields.all(.secWebSocketKey)
         guard keys.count == 1, isKey(bytes, keys[0]) else { throw .badWebSocketKey }
+        // What breaks the grammar fails the connection (section 9.1); what is merely unknown is declined.
+        guard !head.fields.contains(.secWebSocketExtensions) || ExtensionList(head.fields, in: bytes) != nil else {
+            throw .badWebSocketExtensions
+        }
         return Upgrade(key: keys[0], accept: accept(for: bytes.extracting(keys[0])))
     }
 
@@ -48,10 +52,11 @@ package enum WebSocketHandshake {
         return chosen
     }
 
-    /// The 101 with its empty line.
+    /// The 101 with its empty line. `extensions`: what `WebSocketDeflate.negotiate` found.
     package static func response(
         accept: String,
         subprotocol: String? = nil,
+        extensions: String? = nil,
         extraFields: [(name: String, value: String)] = []
     ) -> [UInt8] {
         var out: [UInt8] = []
@@ -61,6 +66,7 @@ package enum WebSocketHandshake {
         HeadWriter.field(.connection, "Upgrade", into: &out)
         HeadWriter.field(.secWebSocketAccept, accept, into: &out)
         if let subprotocol { HeadWriter.field(.secWebSocketProtocol, subprotocol, into: &out) }
+        if let extensions { HeadWriter.field(.secWebSocketExtensions, extensions, into: &out) }
         for field in extraFields { HeadWriter.field(field.name, field.value, into: &out) }
         HeadWriter.end(&out)
         return out
@@ -91,6 +97,7 @@ package enum WebSocketHandshake {
         host: String,
         key: String,
         subprotocols: [String] = [],
+        extensions: String? = nil,
         extraFields: [(name: String, value: String)] = []
     ) -> [UInt8] {
         var out: [UInt8] = []
@@ -101,22 +108,24 @@ package enum WebSocketHandshake {
         HeadWriter.field(.secWebSocketVersion, "13", into: &out)
         HeadWriter.field(.secWebSocketKey, key, into: &out)
         if !subprotocols.isEmpty { HeadWriter.field(.secWebSocketProtocol, subprotocols.joined(separator: ", "), into: &out) }
+        if let extensions { HeadWriter.field(.secWebSocketExtensions, extensions, into: &out) }
         for field in extraFields { HeadWriter.field(field.name, field.value, into: &out) }
         HeadWriter.end(&out)
         return out
     }
 
     /// RFC 6455 section 4.1: is this 101 the answer to our key? Returns the subprotocol the server chose.
-    /// `offered` are the subprotocols of the request; an extension is refused always, because none is ever offered.
+    /// `offered` are the subprotocols of the request. An extension is refused, unless the request had `WebSocketDeflate.offer` in it;
+    /// then `WebSocketDeflate.isAgreed` says what became of that.
     package static func verify(
         _ head: ResponseHead,
         in bytes: Span<UInt8>,
         key: String,
-        offered: [String] = []
+        offered: [String] = [],
+        offersDeflate: Bool = false
     ) throws(HTTPFault) -> String? {
-        guard isAccepted(head, in: bytes, key: [UInt8](key.utf8).span), !head.fields.contains(.secWebSocketExtensions) else {
-            throw .badWebSocketAnswer
-        }
+        guard isAccepted(head, in: bytes, key: [UInt8](key.utf8).span) else { throw .badWebSocketAnswer }
+        if try WebSocketDeflate.isAgreed(head, in: bytes), !offersDeflate { throw .badWebSocketAnswer }
         let chosen = head.fields.all(.secWebSocketProtocol)
         guard let first = chosen.first else { return nil }
         let subprotocol = bytes.string(first)

@@ -82,6 +82,34 @@ import Wire
         #expect(session.watches.map(\.place) == [.live(9)])
     }
 
+    /// Regression: the watch kept the refused filter, and asked with it when it fell behind.
+    @Test mutating func aRefusedFilterIsForgotten() {
+        _ = subscribe()
+        _ = start(1, 9)
+        let narrow = SubscribeRequest(environment: production, names: NameSet([NameGlob("A")].compactMap { $0 }), acks: true)
+        _ = session.received(.subscribe(narrow), at: 1)
+        _ = session.refused(2, .unavailable)
+        session.fellBehind(9, sent: cursor(5))
+        guard case .attach(3, let request, isConflated: true)? = session.drained().first else {
+            Issue.record("nothing was asked")
+            return
+        }
+        #expect(request.names == .everything)
+    }
+
+    /// Regression: where the changed grants could not be looked at, the watch stayed as it was.
+    @Test mutating func changedGrantsAreAskedAboutUntilTheyAreKnown() {
+        _ = subscribe()
+        _ = start(1, 9)
+        #expect(words(session.grantsChanged()) == ["attach 2 -"])
+        #expect(!session.wantsToReturn)
+        #expect(words(session.refused(2, .unavailable)).isEmpty)
+        #expect(session.wantsToReturn)
+        #expect(words(session.drained()) == ["attach 3 -"])
+        #expect(start(3, 10) == ["leave 9", "join 3"])
+        #expect(!session.wantsToReturn)
+    }
+
     @Test mutating func aRefusedSubscriptionKeepsTheConnection() {
         _ = subscribe()
         #expect(words(session.refused(1, .notFound)) == ["error"])
@@ -145,10 +173,10 @@ import Wire
         #expect(words(session.tokenOverdue()) == ["close 4408"])
         session = WatchSessionStateMachine(isAuthenticated: false)
         _ = session.received(.authenticate(token: "t"), at: 1)
-        #expect(words(session.authenticationFailed(isUnavailable: false)) == ["close 4401"])
+        #expect(words(session.authenticationFailed(.notAuthenticated, "")) == ["close 4401"])
         session = WatchSessionStateMachine(isAuthenticated: false)
         _ = session.received(.authenticate(token: "t"), at: 1)
-        #expect(words(session.authenticationFailed(isUnavailable: true)) == ["close 1013"])
+        #expect(words(session.authenticationFailed(.tryAgainLater, "")) == ["close 1013"])
     }
 
     @Test mutating func revocationAndExpiry() {

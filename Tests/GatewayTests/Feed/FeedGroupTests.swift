@@ -23,7 +23,9 @@ import Testing
         let changes: [Item]?
     }
 
-    private static let encoder = FrameEncoder(environment: "acme/web/production", id: "5b1f0c1e-6d0e-4f5c-9a57-3c1f2d7e8a90")
+    private static var encoder: FrameEncoder {
+        FrameEncoder(environment: "acme/web/production", id: "5b1f0c1e-6d0e-4f5c-9a57-3c1f2d7e8a90", deflater: nil)
+    }
 
     private func group(_ head: Cursor, names: [String]? = nil, secrets: Bool = true) -> FeedGroup {
         FeedGroup(

@@ -9,7 +9,7 @@ import Testing
 /// The client reads the same files: they keep both sides of the protocol in step.
 @Suite struct GoldenFrameTests {
     private static let id = "5b1f0c1e-6d0e-4f5c-9a57-3c1f2d7e8a90"
-    private let encoder = FrameEncoder(environment: "acme/web/production", id: id)
+    private let encoder = FrameEncoder(environment: "acme/web/production", id: id, deflater: nil)
     private let at = Timestamp(milliseconds: 1_769_860_800_125)
 
     private func golden(_ name: String) throws -> String {
@@ -68,14 +68,14 @@ import Testing
 
     @Test func messagesOfTheConnection() throws {
         let environment = WatchedEnvironment(path: try EnvironmentPath(parsing: "acme/web/production"), id: Self.id)
-        let ready = SessionFrames.ready(connection: "c-00000042", gateway: "gateway-1", heartbeat: .seconds(20))
+        let ready = SessionFrames(.webSocket).ready(connection: "c-00000042", gateway: "gateway-1", heartbeat: .seconds(20))
         #expect(try text(ready) == (try golden("ready")))
-        #expect(try text(SessionFrames.subscribed(id: .number(1), environment: environment)) == (try golden("subscribed")))
+        #expect(try text(SessionFrames(.webSocket).subscribed(id: .number(1), environment: environment)) == (try golden("subscribed")))
         let heads = [(environment: "acme/web/production", cursor: Cursor(revision: 59, mark: 0x0b77_e1d4))]
-        #expect(try text(SessionFrames.heartbeat(heads)) == (try golden("heartbeat")))
-        #expect(try text(SessionFrames.unsubscribed(environment: "acme/web/production")) == (try golden("unsubscribed")))
-        #expect(try text(SessionFrames.closing("drain", reconnectAfter: 750)) == (try golden("closing")))
-        let error = SessionFrames.error(
+        #expect(try text(SessionFrames(.webSocket).heartbeat(heads)) == (try golden("heartbeat")))
+        #expect(try text(SessionFrames(.webSocket).unsubscribed(environment: "acme/web/production")) == (try golden("unsubscribed")))
+        #expect(try text(SessionFrames(.webSocket).closing("drain", reconnectAfter: 750)) == (try golden("closing")))
+        let error = SessionFrames(.webSocket).error(
             code: AttachRefusal.notFound.rawValue,
             message: AttachRefusal.notFound.message("acme/web/production"),
             id: .number(1),

@@ -14,10 +14,11 @@ func webSocketOutcome(
     _ bytes: [UInt8],
     role: WebSocketParser.Role = .client,
     maximum: Int = 1 << 20,
+    inflates: Bool = false,
     plan: [Int]? = nil
 ) -> WebSocketOutcome {
     var outcome = WebSocketOutcome()
-    var parser = WebSocketParser(role: role, maximumMessage: maximum)
+    var parser = WebSocketParser(role: role, maximumMessage: maximum, inflates: inflates)
     var start = 0
     for end in plan ?? [bytes.count] {
         var events: [String] = []
@@ -46,8 +47,13 @@ func describe(_ event: WebSocketEvent, _ payload: Span<UInt8>) -> String {
     }
 }
 
-func webSocketOutcomes(_ bytes: [UInt8], role: WebSocketParser.Role = .client, maximum: Int = 1 << 20) -> [WebSocketOutcome] {
-    Feeding.results(of: bytes) { webSocketOutcome(bytes, role: role, maximum: maximum, plan: $0) }
+func webSocketOutcomes(
+    _ bytes: [UInt8],
+    role: WebSocketParser.Role = .client,
+    maximum: Int = 1 << 20,
+    inflates: Bool = false
+) -> [WebSocketOutcome] {
+    Feeding.results(of: bytes) { webSocketOutcome(bytes, role: role, maximum: maximum, inflates: inflates, plan: $0) }
 }
 
 /// One unmasked frame with exactly these header bits, right or wrong.

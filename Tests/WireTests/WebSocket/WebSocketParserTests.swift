@@ -111,6 +111,21 @@ import Wire
         #expect(webSocketOutcome(mixed, maximum: 10).events.last == "text aaaaaaaaaa")
     }
 
+    /// It is part of every connection, and ten thousand of them are idle.
+    @Test func anIdleParserIsTwoWords() {
+        #expect(MemoryLayout<WebSocketParser>.size <= 16)
+    }
+
+    @Test func aParserThatWasTakenLeavesADeafOne() throws {
+        var place = WebSocketParser(role: .client, maximumMessage: 100)
+        try place.feed(rawFrame(0x01, [0x61]).span) { _, _ in Issue.record("not whole yet") }
+        var taken = place.take()
+        var events: [String] = []
+        try place.feed(rawFrame(0x81, [0x78]).span) { _, _ in Issue.record("nobody is there") }
+        try taken.feed(rawFrame(0x80, [0x62]).span) { events.append(describe($0, $1)) }
+        #expect(events == ["text ab"] && place.isClosed && taken.isIdle)
+    }
+
     @Test(arguments: WebSocketFault.allCases)
     func everyFaultHasACloseCode(fault: WebSocketFault) {
         #expect(fault.closeCode.isValidOnTheWire && fault.message.utf8.count <= 123)

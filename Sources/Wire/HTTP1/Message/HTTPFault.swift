@@ -38,6 +38,7 @@ package enum HTTPFault: String, Error, Sendable, CaseIterable {
     case badWebSocketRequest = "bad_websocket_request"
     case unsupportedWebSocketVersion = "unsupported_websocket_version"
     case badWebSocketKey = "bad_websocket_key"
+    case badWebSocketExtensions = "bad_websocket_extensions"
     case badWebSocketAnswer = "bad_websocket_answer"
 
     package var code: String { rawValue }
@@ -89,6 +90,7 @@ package enum HTTPFault: String, Error, Sendable, CaseIterable {
         case .badWebSocketRequest: "a WebSocket upgrade is an HTTP/1.1 GET without a body"
         case .unsupportedWebSocketVersion: "the WebSocket version is 13"
         case .badWebSocketKey: "Sec-WebSocket-Key must be one base64 text of 16 bytes"
+        case .badWebSocketExtensions: "Sec-WebSocket-Extensions is not a list of extensions"
         case .badWebSocketAnswer: "the answer to the WebSocket upgrade is not valid"
         }
     }
