@@ -28,6 +28,9 @@ package struct GatewayConfiguration: Sendable {
     /// How long the peer's close frame is waited for.
     package var closeDeadline: Duration = .seconds(5)
     package var maximumMessage = 64 * 1024
+    package var limits = WatchLimits()
+    /// For conformance suites: every WebSocket is an echo, and nobody can watch.
+    package var echoes = false
     /// How often heads are compared with PostgreSQL while Redis works.
     package var sweepInterval: Duration = .seconds(5)
     /// And while it is away.
@@ -45,6 +48,17 @@ package struct GatewayConfiguration: Sendable {
     package init(listen: Endpoint, name: String) {
         self.listen = listen
         self.name = name
+    }
+}
+
+/// What one connection may ask for.
+package struct WatchLimits: Sendable, Hashable {
+    package let environments: UInt16
+    package let messagesPerSecond: UInt16
+
+    package init(environments: UInt16 = 128, messagesPerSecond: UInt16 = 100) {
+        self.environments = environments
+        self.messagesPerSecond = messagesPerSecond
     }
 }
 

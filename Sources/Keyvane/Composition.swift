@@ -36,6 +36,7 @@ enum Composition {
         configuration.instance = role.name
         configuration.version = version
         configuration.drainDelay = try role.settings.duration(.drainDelay)
+        configuration.origins = try role.settings.origins()
         configuration.maximumBodyBytes = try role.settings.count(.maximumBody) ?? configuration.maximumBodyBytes
         configuration.maximumImportBytes = try role.settings.count(.maximumImport) ?? configuration.maximumImportBytes
         let publisher = ChangePublisher(
@@ -97,13 +98,26 @@ enum Composition {
 
     // MARK: Gateway
 
-    static func gateway(_ role: Role) async throws -> [Component] {
+    static func gateway(_ role: Role, echoes: Bool) async throws -> [Component] {
         let backends = try Backends(role, kind: .gateway)
         let listen = try role.settings.endpoint(.listen, fallback: "127.0.0.1:8091")
         var configuration = GatewayConfiguration(listen: listen, name: role.name)
         configuration.version = version
+        let settings = role.settings
         // The rest is for the listeners, the databases and the log.
-        configuration.maximumConnections = max(Role.descriptorLimit - 256, 64)
+        let room = max(Role.descriptorLimit - 256, 64)
+        configuration.maximumConnections = min(try settings.count(.maximumConnections) ?? room, room)
+        configuration.maximumConnectionsPerToken = try settings.count(.maximumConnectionsPerToken)
+        configuration.handshakeRate = try settings.count(.handshakeRate)
+        configuration.maximumMessage = try settings.count(.maximumMessage, atMost: 16 * 1024 * 1024) ?? configuration.maximumMessage
+        let limits = WatchLimits()
+        configuration.limits = WatchLimits(
+            environments: try settings.count(.maximumEnvironments, atMost: 10_000).map(UInt16.init) ?? limits.environments,
+            messagesPerSecond: try settings.count(.messageRate, atMost: 60_000).map(UInt16.init) ?? limits.messagesPerSecond
+        )
+        let origins = try settings.origins()
+        configuration.echoes = echoes
+        if !origins.isEmpty { configuration.origins = origins.contains("*") ? .any : .listed(origins) }
         // The gateway knows its connections, the registry must know the gateway's drain: the registry comes first and asks later.
         let connections = ConnectionCount()
         let registry = backends.registry(

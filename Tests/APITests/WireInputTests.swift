@@ -61,6 +61,29 @@ import Testing
         }
     }
 
+    @Test func pagesOfListedOriginsMayAsk() async throws {
+        try await withAPI(configure: { $0.origins = ["https://console.example"] }) { api in
+            let client = api.http(TestAPI.rootToken)
+            let page = ("Origin", "https://Console.example")
+            let answer = try await client.call("GET", "/v1/whoami", fields: [page])
+            #expect(answer.fields["access-control-allow-origin"] == "https://Console.example")
+            #expect(answer.fields["access-control-expose-headers"]?.contains("ETag") == true)
+            #expect(answer.fields["vary"] == "Origin")
+            // Errors are answers, too, and a page must be able to read why.
+            let problem = try await api.http(nil).call("GET", "/v1/whoami", fields: [page])
+            #expect(problem.status == 401 && problem.fields["access-control-allow-origin"] != nil)
+            let asks = ("Access-Control-Request-Method", "PUT")
+            let preflight = try await api.http(nil).call("OPTIONS", Self.variable, fields: [page, asks])
+            #expect(preflight.status == 204)
+            #expect(preflight.fields["access-control-allow-methods"]?.contains("PUT") == true)
+            #expect(preflight.fields["access-control-allow-headers"]?.contains("If-Match") == true)
+            let other = try await client.call("GET", "/v1/whoami", fields: [("Origin", "https://evil.example")])
+            #expect(other.status == 200 && other.fields["access-control-allow-origin"] == nil)
+            let refused = try await api.http(nil).call("OPTIONS", Self.variable, fields: [("Origin", "https://evil.example"), asks])
+            #expect(refused.fields["access-control-allow-origin"] == nil)
+        }
+    }
+
     @Test func requestIDsAreTakenOrMade() async throws {
         try await withAPI { api in
             func identity(_ fields: (String, String)...) async throws -> String {

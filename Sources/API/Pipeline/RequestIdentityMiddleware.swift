@@ -5,8 +5,8 @@ import HTTPTypes
 import Hummingbird
 import Logging
 
-// What stands between a connection and a route, outermost first: RequestIdentityMiddleware, ObservationMiddleware, ProblemMiddleware (in
-// Problem/), then the router, which knows the routes as plain values (`APIRoute`). A request goes in, an answer comes out; errors end in
+// What stands between a connection and a route, outermost first: RequestIdentityMiddleware, ObservationMiddleware, CrossOriginMiddleware
+// (where origins are listed), ProblemMiddleware (in Problem/), then the router, which knows the routes as plain values (`APIRoute`). A request goes in, an answer comes out; errors end in
 // ProblemMiddleware, so the two outside of it see answers only. All of it is stateless but for the metrics' counters.
 // Must hold: every answer carries the request's id, every request is counted once, under a label from a closed set.
 

@@ -9,6 +9,8 @@ package struct APIConfiguration: Sendable {
     /// This process's name in health answers and in the registry.
     package var instance = "api"
     package var version = "0.0.0"
+    /// Origins of other hosts whose pages may use this API, such as `https://console.example`, in lower case.
+    package var origins: Set<String> = []
     package var maximumBodyBytes = 1_048_576
     /// Of a document that is imported.
     package var maximumImportBytes = 10_485_760

@@ -207,7 +207,7 @@ package final class APIService: Sendable {
     /// Without trust it costs a look-up at most.
     private func received(_ message: ControlMessage, isTrusted: Bool) {
         switch message {
-        case .tokenRevoked(let id), .tokenChanged(let id):
+        case .tokenRevoked(let id, _), .tokenChanged(let id, _):
             tokens.forget(tokenID: id)
         case .environmentDeleted(let text):
             guard let id = UUID(uuidString: text) else { return }
@@ -263,6 +263,7 @@ package final class APIService: Sendable {
         // Outermost first.
         router.add(middleware: RequestIdentityMiddleware())
         router.add(middleware: ObservationMiddleware(metrics: metrics))
+        if !configuration.origins.isEmpty { router.add(middleware: CrossOriginMiddleware(origins: configuration.origins)) }
         router.add(middleware: ProblemMiddleware(routes: RouteTable(routes)))
         for route in routes {
             router.on(RouterPath(route.path), method: route.method) { request, context in

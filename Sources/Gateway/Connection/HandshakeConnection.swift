@@ -169,7 +169,7 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         }
         let request: WatchRequest
         do throws(HTTPRefusal) {
-            request = try WatchRequest(head, in: buffer.span, origins: owner.configuration.origins)
+            request = try WatchRequest(head, in: buffer.span, configuration: owner.configuration)
         } catch {
             refuse(error)
             return

@@ -37,7 +37,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
         self.owner = owner
         self.principal = principal
         self.format = format
-        session = WatchSessionStateMachine(isAuthenticated: principal != nil, format: format)
+        session = WatchSessionStateMachine(isAuthenticated: principal != nil, format: format, limits: owner.configuration.limits)
         parser = WebSocketParser(
             role: .server,
             maximumMessage: owner.configuration.maximumMessage,

@@ -21,7 +21,7 @@ struct WatchRequest: Equatable {
     /// What the URL subscribes to at once.
     let requests: [SubscribeRequest]
 
-    init(_ head: RequestHead, in bytes: Span<UInt8>, origins: OriginRule) throws(HTTPRefusal) {
+    init(_ head: RequestHead, in bytes: Span<UInt8>, configuration: GatewayConfiguration) throws(HTTPRefusal) {
         origin = head.fields.string(.origin, in: bytes)
         if WebSocketHandshake.isRequested(by: head, in: bytes) {
             transport = try Self.webSocket(head, bytes)
@@ -35,10 +35,10 @@ struct WatchRequest: Equatable {
                 fields: ["Upgrade": "websocket"]
             )
         }
-        guard origins.allows(origin, host: head.fields.string(.host, in: bytes)) else { throw .originNotAllowed }
+        guard configuration.origins.allows(origin, host: head.fields.string(.host, in: bytes)) else { throw .originNotAllowed }
         let query = QueryParameters(head.query, in: bytes)
         token = try Self.token(head, bytes, query)
-        var requests = try Self.requests(query)
+        var requests = try Self.requests(query, limit: Int(configuration.limits.environments))
         if transport == .events {
             guard token != nil else { throw .unauthorized }
             try Self.checkEvents(&requests, lastEvent: head.fields.string(.lastEventID, in: bytes))
@@ -112,10 +112,10 @@ struct WatchRequest: Equatable {
         return head.fields.string(.xKeyshadeToken, in: bytes) ?? query.first("access_token")
     }
 
-    private static func requests(_ query: QueryParameters) throws(HTTPRefusal) -> [SubscribeRequest] {
+    private static func requests(_ query: QueryParameters, limit: Int) throws(HTTPRefusal) -> [SubscribeRequest] {
         let names = query.values("environment")
-        guard names.count <= WatchSessionStateMachine.environmentLimit, Set(names).count == names.count else {
-            throw .badRequest("Name at most \(WatchSessionStateMachine.environmentLimit) environments, each once.")
+        guard names.count <= limit, Set(names).count == names.count else {
+            throw .badRequest("Name at most \(limit) environments, each once.")
         }
         var since: ResumePoint?
         if let text = query.first("since") {

@@ -28,9 +28,6 @@ package enum SessionAction: Equatable {
 
 /// One connection's conversation, from the upgrade to the close frame. Times are whole seconds of any steady clock.
 package struct WatchSessionStateMachine {
-    package static let environmentLimit = 128
-    package static let messagesPerSecond: UInt16 = 100
-
     package enum Phase: Equatable {
         case awaitingToken
         /// The token is being looked up; messages wait.
@@ -89,13 +86,15 @@ package struct WatchSessionStateMachine {
     package private(set) var phase: Phase
     package private(set) var watches = SmallArray<Watch>()
     private let frames: SessionFrames
+    private let limits: WatchLimits
     private var held: [ClientMessage] = []
     private var lastTicket: UInt32 = 0
     private var second: UInt32 = 0
     private var messages: UInt16 = 0
 
     /// With a token that came in the request, or waiting for one.
-    package init(isAuthenticated: Bool, format: WatchFormat = .webSocket) {
+    package init(isAuthenticated: Bool, format: WatchFormat = .webSocket, limits: WatchLimits = WatchLimits()) {
+        self.limits = limits
         phase = isAuthenticated ? .open : .awaitingToken
         frames = SessionFrames(format)
     }
@@ -106,7 +105,9 @@ package struct WatchSessionStateMachine {
 
     package mutating func received(_ message: ClientMessage, at now: UInt32) -> [SessionAction] {
         guard phase != .closing else { return [] }
-        guard isExpected(message) || allow(at: now) else { return close(.tooFast, "more than \(Self.messagesPerSecond) messages a second") }
+        guard isExpected(message) || allow(at: now) else {
+            return close(.tooFast, "more than \(limits.messagesPerSecond) messages a second")
+        }
         return handle(message)
     }
 
@@ -118,7 +119,7 @@ package struct WatchSessionStateMachine {
 
     package mutating func received(_ fault: ClientMessage.Fault, at now: UInt32) -> [SessionAction] {
         guard phase != .closing else { return [] }
-        guard allow(at: now) else { return close(.tooFast, "more than \(Self.messagesPerSecond) messages a second") }
+        guard allow(at: now) else { return close(.tooFast, "more than \(limits.messagesPerSecond) messages a second") }
         switch fault {
         case .bad(let message):
             return [.send(frames.error(code: "bad_message", message: message))] + close(.badMessage, message)
@@ -133,7 +134,7 @@ package struct WatchSessionStateMachine {
             messages = 0
         }
         messages += 1
-        return messages <= Self.messagesPerSecond
+        return messages <= limits.messagesPerSecond
     }
 
     private mutating func handle(_ message: ClientMessage) -> [SessionAction] {
@@ -192,8 +193,8 @@ package struct WatchSessionStateMachine {
             watches[index].ticket = lastTicket
             watches[index].wish = Wish(request)
         } else {
-            guard watches.count < Self.environmentLimit else {
-                let text = "A connection watches at most \(Self.environmentLimit) environments."
+            guard watches.count < Int(limits.environments) else {
+                let text = "A connection watches at most \(limits.environments) environments."
                 let name = request.environment.description
                 return [.send(frames.error(code: "too_many_environments", message: text, id: request.id, environment: name))]
             }

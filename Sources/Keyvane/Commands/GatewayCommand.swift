@@ -16,10 +16,13 @@ struct GatewayCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var instance: InstanceOptions
+    @OptionGroup var limits: GatewayOptions
     @OptionGroup var process: ProcessOptions
 
     func run() async throws {
-        let settings = try await process.settings(instance.flags)
-        try await Role.run("gateway", settings, checkOnly: process.checkConfig) { try await Composition.gateway($0) }
+        let settings = try await process.settings(instance.flags.merging(limits.flags) { $1 })
+        try await Role.run("gateway", settings, checkOnly: process.checkConfig) {
+            try await Composition.gateway($0, echoes: limits.echo)
+        }
     }
 }

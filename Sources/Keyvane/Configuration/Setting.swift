@@ -65,6 +65,33 @@ package struct Setting: Hashable, Sendable {
     )
     static let maximumBody = Setting(key: "maximumBody", fallback: "1048576", summary: "bytes of a request's body at most")
     static let maximumImport = Setting(key: "maximumImport", fallback: "10485760", summary: "bytes of an imported document at most")
+    static let origins = Setting(
+        key: "origins",
+        fallback: nil,
+        summary: "origins whose pages may use REST and watch, separated by commas; * for all; default: pages of the same host"
+    )
+    static let maximumConnections = Setting(
+        key: "maximumConnections",
+        fallback: nil,
+        summary: "watching connections of a gateway at most; default: the descriptor limit less 256"
+    )
+    static let maximumConnectionsPerToken = Setting(
+        key: "maximumConnectionsPerToken",
+        fallback: nil,
+        summary: "watching connections of one token at a gateway at most; default: no limit"
+    )
+    static let handshakeRate = Setting(
+        key: "handshakeRate",
+        fallback: nil,
+        summary: "watches that may begin in a second at a gateway; default: no limit"
+    )
+    static let maximumMessage = Setting(key: "maximumMessage", fallback: "65536", summary: "bytes of a client's message at most")
+    static let maximumEnvironments = Setting(
+        key: "maximumEnvironments",
+        fallback: "128",
+        summary: "environments that one connection may watch"
+    )
+    static let messageRate = Setting(key: "messageRate", fallback: "100", summary: "messages a second that a connection may send")
     static let keepChanges = Setting(
         key: "keepChanges",
         fallback: nil,
@@ -89,6 +116,7 @@ package struct Setting: Hashable, Sendable {
 
     package static let all: [Setting] = [
         listen, name, postgres, databaseTimeout, redis, masterKeys, masterKeysFile, rootToken, cluster, advertise, changeChannel,
-        drainDelay, maximumBody, maximumImport, keepChanges, keepAudit, loops, logLevel, logFormat, stickyKeys, accessLog, admin,
+        drainDelay, maximumBody, maximumImport, origins, maximumConnections, maximumConnectionsPerToken, handshakeRate, maximumMessage,
+        maximumEnvironments, messageRate, keepChanges, keepAudit, loops, logLevel, logFormat, stickyKeys, accessLog, admin,
     ]
 }

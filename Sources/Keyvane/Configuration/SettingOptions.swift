@@ -15,11 +15,32 @@ struct InstanceOptions: ParsableArguments {
     @Option(help: "HOST:PORT that others reach this instance at.") var advertise: String?
     @Option(help: "Redis channel of changes.") var changeChannel: String?
     @Option(help: "Event loops.") var loops: String?
+    @Option(help: "Origins whose pages may use REST and watch, separated by commas; * for all.") var origins: String?
 
     var flags: [Setting: String] {
         [
             .listen: listen, .name: name, .postgres: postgres, .redis: redis, .masterKeysFile: masterKeysFile, .cluster: cluster,
-            .advertise: advertise, .changeChannel: changeChannel, .loops: loops,
+            .advertise: advertise, .changeChannel: changeChannel, .loops: loops, .origins: origins,
+        ].compactMapValues { $0 }
+    }
+}
+
+/// What a gateway lets in.
+struct GatewayOptions: ParsableArguments {
+    @Option(help: "Watching connections at most.") var maximumConnections: String?
+    @Option(help: "Watching connections of one token at most.") var maximumConnectionsPerToken: String?
+    @Option(help: "Watches that may begin in a second.") var handshakeRate: String?
+    @Option(help: "Bytes of a client's message at most.") var maximumMessage: String?
+    @Option(help: "Environments that one connection may watch.") var maximumEnvironments: String?
+    @Option(help: "Messages a second that a connection may send.") var messageRate: String?
+    /// For conformance suites: every WebSocket is an echo.
+    @Flag(help: .hidden) var echo = false
+
+    var flags: [Setting: String] {
+        [
+            .maximumConnections: maximumConnections, .maximumConnectionsPerToken: maximumConnectionsPerToken,
+            .handshakeRate: handshakeRate, .maximumMessage: maximumMessage, .maximumEnvironments: maximumEnvironments,
+            .messageRate: messageRate,
         ].compactMapValues { $0 }
     }
 }

@@ -74,10 +74,24 @@ struct Settings: Sendable {
     }
 
     /// A positive whole number.
-    func count(_ setting: Setting) throws -> Int? {
+    func count(_ setting: Setting, atMost limit: Int = Int.max) throws -> Int? {
         guard let text = text(setting) else { return nil }
         guard let number = Int(text), number > 0 else { throw SettingsError(setting, "'\(text)' is no positive whole number") }
+        guard number <= limit else { throw SettingsError(setting, "must be at most \(limit)") }
         return number
+    }
+
+    /// In lower case; `*` alone is all of them.
+    func origins() throws -> Set<String> {
+        let origins = (text(.origins) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces).lowercased() }
+        for origin in origins where origin != "*" {
+            // A serialized origin has no path, and browsers send it just so (RFC 6454 section 6.2).
+            let parts = origin.split(separator: "/", omittingEmptySubsequences: false)
+            guard parts.count == 3, parts[0] == "http:" || parts[0] == "https:", parts[1].isEmpty, !parts[2].isEmpty else {
+                throw SettingsError(.origins, "'\(origin)' is no origin: write https://HOST[:PORT] without a path, or *")
+            }
+        }
+        return Set(origins)
     }
 
     /// `500ms`, `6s`, `1m`, `90d`; a number without a unit is seconds.
