@@ -25,6 +25,11 @@ package struct GatewayConfiguration: Sendable {
     /// How long a connection may stand between two plain requests; longer than a proxy in front keeps it for reuse.
     package var idleDeadline: Duration = .seconds(75)
     package var authenticationDeadline: Duration = .seconds(10)
+    /// Of Engine.IO, in whole seconds: when a Socket.IO client is asked for a sign of life, and how long it may take.
+    package var pingInterval: Duration = .seconds(25)
+    package var pingTimeout: Duration = .seconds(20)
+    /// How long a Socket.IO client may be connected without having registered.
+    package var registrationDeadline: Duration = .seconds(30)
     /// How long the peer's close frame is waited for.
     package var closeDeadline: Duration = .seconds(5)
     package var maximumMessage = 64 * 1024

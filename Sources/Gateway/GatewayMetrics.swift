@@ -15,6 +15,8 @@ package struct GatewayMetrics: Sendable {
     private let deliveries: Counter
     /// Holes that were read back from PostgreSQL.
     private let gaps: Counter
+    /// Sockets that were more than the limit behind, so that their place in the log was given up.
+    private let fallenBehind: Counter
     /// Sockets that got the newest state in place of every change.
     private let conflations: Counter
     /// Commit to socket: one observation a group and slice of a sweep.
@@ -28,6 +30,7 @@ package struct GatewayMetrics: Sendable {
         auditBytes = Gauge(label: "gateway_audit_queue_bytes", factory: factory)
         deliveries = Counter(label: "gateway_deliveries_total", factory: factory)
         gaps = Counter(label: "gateway_gaps_total", factory: factory)
+        fallenBehind = Counter(label: "gateway_behind_total", factory: factory)
         conflations = Counter(label: "gateway_conflated_total", factory: factory)
         deliveryTime = Timer(label: "gateway_delivery_seconds", dimensions: [], factory: factory)
         // A closed set: a client may send any code, and each label would live for ever.
@@ -44,6 +47,7 @@ package struct GatewayMetrics: Sendable {
     func auditQueue(_ bytes: Int) { auditBytes.record(bytes) }
     func delivered(_ changes: Int) { deliveries.increment(by: changes) }
     func gapsRead(_ count: Int) { gaps.increment(by: count) }
+    func fellBehind() { fallenBehind.increment() }
     func conflated() { conflations.increment() }
 
     func closed(_ code: UInt16) {

@@ -27,7 +27,14 @@ struct Backends: Sendable {
             storeConfiguration.rootTokenHash = TokenText.hash(token)
         }
         store = try ConfigurationStore(configuration: storeConfiguration, keyRing: keyRing, loops: role.loops, logger: role.logger)
-        var notifier = NotifierConfiguration(endpoint: try RedisEndpoint(parsing: settings.required(.redis)))
+        let redisURL = try settings.required(.redis)
+        let endpoint: RedisEndpoint
+        do throws(NotifierError) {
+            endpoint = try RedisEndpoint(parsing: redisURL)
+        } catch {
+            throw SettingsError(.redis, error.message)
+        }
+        var notifier = NotifierConfiguration(endpoint: endpoint)
         notifier.channels.changes = try settings.required(.changeChannel)
         notifier.channels.control = "\(notifier.channels.changes):control"
         notifier.cluster = try settings.required(.cluster)
@@ -101,16 +108,18 @@ struct Backends: Sendable {
             return listen.description
         }
         let loop = role.loops.loops[0]
-        let endpoint = notifier.endpoint.endpoint
-        let local = await withCheckedContinuation { (continuation: CheckedContinuation<String?, Never>) in
-            loop.post {
-                Connector.connect(to: endpoint, on: loop, timeout: .seconds(2)) { result in
-                    let connection = try? result.get()
-                    continuation.resume(returning: connection?.localAddress?.host)
-                    connection?.close()
+        for server in notifier.endpoint.servers {
+            let local = await withCheckedContinuation { (continuation: CheckedContinuation<String?, Never>) in
+                loop.post {
+                    Connector.connect(to: server, on: loop, timeout: .seconds(2)) { result in
+                        let connection = try? result.get()
+                        continuation.resume(returning: connection?.localAddress?.host)
+                        connection?.close()
+                    }
                 }
             }
+            if let local { return Endpoint(host: local, port: port).description }
         }
-        return Endpoint(host: local ?? "127.0.0.1", port: port).description
+        return Endpoint(host: "127.0.0.1", port: port).description
     }
 }

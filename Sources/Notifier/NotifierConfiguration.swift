@@ -14,8 +14,13 @@ package struct NotifierConfiguration: Sendable {
     /// Silence after which a PING is sent, and then the time its answer may take before Redis counts as away.
     package var silenceLimit = Duration.milliseconds(300)
     package var answerLimit = Duration.milliseconds(300)
+    /// How often a sentinel is asked whether our master still is the master: one that was replaced may keep its connections.
+    package var masterCheckInterval = Duration.seconds(5)
     /// Bytes of commands that may wait for their answers; more are refused.
     package var queueLimit = 8 * 1024 * 1024
+
+    /// What keys begin with.
+    var keyPrefix: String { endpoint.keyPrefix(cluster) }
 
     package init(endpoint: RedisEndpoint) {
         self.endpoint = endpoint

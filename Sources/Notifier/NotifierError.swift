@@ -7,7 +7,6 @@ import Wire
 package struct NotifierError: Error, CustomStringConvertible {
     package enum Code: String, Sendable {
         case urlInvalid = "redis_url_invalid"
-        case urlUnsupported = "redis_url_unsupported"
         case away = "redis_away"
         case accessDenied = "redis_access_denied"
         case refused = "redis_refused"
@@ -40,6 +39,14 @@ extension NotifierError {
             NotifierError(.accessDenied, "Redis answered \(word) to \(command): check user, password and ACL in the Redis URL")
         case "LOADING":
             NotifierError(.away, "Redis is loading its data set; it is tried again by itself")
+        case "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN":
+            NotifierError(
+                .away,
+                "Redis answered \(word) to \(command): another node of the cluster has the key, or none yet; with a redis+cluster:// address it is "
+                    + "found by itself"
+            )
+        case "READONLY":
+            NotifierError(.refused, "Redis answered \(word) to \(command): it is a replica, give the master's address or its sentinels'")
         default:
             NotifierError(.refused, "Redis answered \(word.isEmpty ? "with an error" : word) to \(command)")
         }

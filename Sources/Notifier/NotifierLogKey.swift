@@ -6,6 +6,8 @@ package import Logging
 /// Metadata keys of this target's log lines.
 package enum NotifierLogKey {
     package static let redis = "redis"
+    /// Of several that the address names.
+    package static let server = "server"
     package static let connection = "connection"
     package static let code = "code"
     package static let reason = "reason"

@@ -13,6 +13,7 @@ package struct ReactorError: Error, Hashable, CustomStringConvertible {
         case connectionReset = "connection_reset"
         case nameNotFound = "name_not_found"
         case permissionDenied = "permission_denied"
+        case tlsFailed = "tls_failed"
         case tooManyFiles = "too_many_files"
         case other = "system_error"
     }

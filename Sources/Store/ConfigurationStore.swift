@@ -121,6 +121,11 @@ package final class ConfigurationStore: Sendable {
         try await Self.last(reader.perform([call], timeout: configuration.requestTimeout))
     }
 
+    /// Runs a few that change nothing, one after the other, in one round trip; each sees what was committed before it.
+    func read(_ calls: [PostgresCall]) async throws(StoreError) -> [PostgresResult] {
+        try await reader.perform(calls, timeout: configuration.requestTimeout)
+    }
+
     /// Runs one statement that may be run twice with the same effect as once.
     func write(_ call: PostgresCall) async throws(StoreError) -> PostgresResult {
         try await Self.last(control.perform([call], timeout: configuration.requestTimeout))

@@ -104,7 +104,7 @@ import Testing
                 try await withSubscriber(redis, controls) { _ in
                     let answer = try await api.root.call("DELETE", "/v1/tokens/\(token.id)")
                     #expect(answer.status == 204)
-                    #expect(try await controls.first() == .tokenRevoked(tokenID: token.id))
+                    #expect(try await controls.first() == .tokenRevoked(tokenID: token.id, sequence: 1))
                 }
             }
         }

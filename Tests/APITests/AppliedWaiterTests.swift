@@ -26,10 +26,11 @@ import Testing
             fill(&tally)
             let text = String(decoding: WatcherRecord(gateway: gateway, tally).encoded, as: UTF8.self)
             try await redis.command("ZADD", "keyvane:watchers", "1", gateway)
-            try await redis.command("SET", key(gateway), text, "PX", "\(expiry)")
+            try await redis.command("HSET", key(gateway), environment.lowercased, text)
+            try await redis.command("PEXPIRE", key(gateway), "\(expiry)")
         }
 
-        func key(_ gateway: String) -> String { "keyvane:watchers:\(environment.lowercased):\(gateway)" }
+        func key(_ gateway: String) -> String { "keyvane:watchers:\(gateway)" }
 
         func applied(_ revision: Int64, within timeout: Duration) async -> AppliedCounts? {
             await waiter.applied(revision: revision, environmentID: environment, timeout: timeout)
@@ -43,7 +44,7 @@ import Testing
 
         /// How often Redis was asked for records.
         func looks() async throws -> Int {
-            guard let match = try await stats().firstMatch(of: #/cmdstat_mget:calls=(\d+)/#) else { return 0 }
+            guard let match = try await stats().firstMatch(of: #/cmdstat_zrange:calls=(\d+)/#) else { return 0 }
             return Int(match.1) ?? 0
         }
 

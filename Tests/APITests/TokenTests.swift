@@ -226,7 +226,12 @@ import Testing
                 try await withControls(redis, controls) {
                     #expect(try await api.root.call("PATCH", "/v1/tokens/\(id)", body: #"{"description":"d"}"#).status == 200)
                     let heard = try await controls.first()
+                    // No event of the log.
                     #expect(heard == .tokenChanged(tokenID: id))
+                    let body = #"{"expiresAt":"2100-01-01T00:00:00Z"}"#
+                    #expect(try await api.root.call("PATCH", "/v1/tokens/\(id)", body: body).status == 200)
+                    let second = try await eventually("the second message") { controls.all.count > 1 ? controls.all[1] : nil }
+                    #expect(second == .tokenChanged(tokenID: id, sequence: 1))
                 }
             }
         }

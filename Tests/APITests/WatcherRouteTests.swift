@@ -31,7 +31,7 @@ import Testing
                     tally.note(failureAt: 58) { WatcherFailure(connection: "c-\(applied)", revision: 58, message: "the \"port\" is taken") }
                     let record = String(decoding: WatcherRecord(gateway: gateway, tally).encoded, as: UTF8.self)
                     try await redis.command("ZADD", "keyvane:watchers", "1", gateway)
-                    try await redis.command("SET", "keyvane:watchers:\(environment.id.lowercased):\(gateway)", record)
+                    try await redis.command("HSET", "keyvane:watchers:\(gateway)", environment.id.lowercased, record)
                 }
                 let answer = try await api.root.call("GET", Self.path)
                 #expect(answer.status == 200)

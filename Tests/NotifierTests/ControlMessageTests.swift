@@ -7,8 +7,9 @@ import Testing
 @Suite("A control message")
 struct ControlMessageTests {
     private static let all: [(String, ControlMessage)] = [
-        ("control-token-revoked.json", .tokenRevoked(tokenID: "ab12cd34")),
-        ("control-token-changed.json", .tokenChanged(tokenID: "ab12cd34")),
+        ("control-token-revoked.json", .tokenRevoked(tokenID: "ab12cd34", sequence: 57)),
+        ("control-token-revoked-unnumbered.json", .tokenRevoked(tokenID: "ab12cd34")),
+        ("control-token-changed.json", .tokenChanged(tokenID: "ab12cd34", sequence: 58)),
         ("control-instance-drain.json", .instanceDrain(InstanceOrder(role: .gateway, name: "gateway-1", at: 1_795_229_306_123))),
         ("control-instance-ready.json", .instanceReady(InstanceOrder(role: .gateway, name: "gateway-1", at: 1_795_229_306_124))),
         ("control-environment-deleted.json", .environmentDeleted(environmentID: NotifierFixture.environmentID)),
@@ -32,6 +33,7 @@ struct ControlMessageTests {
         arguments: [
             #"{"type":"token-revoked","tokenId":"x"}"#,
             #"{"type":"token-revoked","tokenId":"x","mac":"00"}"#,
+            #"{"type":"token-revoked","tokenId":"x","sequence":"many","mac":"00"}"#,
             #"{"type":"environment-deleted","environmentId":"x","mac":"","more":"x"}"#,
         ]
     )
@@ -43,6 +45,12 @@ struct ControlMessageTests {
     func tampered() throws {
         let text = try NotifierFixture.golden("control-token-revoked.json")
         #expect(Self.decode(text.replacing("ab12cd34", with: "ab12cd35"))?.isTrusted == false)
+        for number in ["58", "", "x"] {
+            #expect(Self.decode(text.replacing("\"57\"", with: "\"\(number)\""))?.isTrusted == false)
+        }
+        let unnumbered = try NotifierFixture.golden("control-token-revoked-unnumbered.json")
+        #expect(Self.decode(unnumbered.dropLast() + #","sequence":"57"}"#)?.isTrusted == false)
+        #expect(Self.decode(unnumbered.dropLast() + #","sequence":"x"}"#)?.isTrusted == false)
         // A code for one thing is none for another.
         #expect(Self.decode(text.replacing("token-revoked", with: "token-changed"))?.isTrusted == false)
         #expect(Self.decode(text.dropLast() + #","environmentId":"x"}"#)?.isTrusted == false)

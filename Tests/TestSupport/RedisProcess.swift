@@ -11,10 +11,11 @@ package import Wire
 /// Runs `body` with a Redis of its own on a free port, without persistence, and ends it however the body returns.
 package func withRedis<Value>(
     password: String? = nil,
+    arguments: [String] = [],
     isolation: isolated (any Actor)? = #isolation,
     _ body: (RedisProcess) async throws -> Value
 ) async throws -> Value {
-    let redis = try RedisProcess(password: password)
+    let redis = try RedisProcess(password: password, arguments: arguments)
     do {
         try await redis.start()
         let value = try await body(redis)
@@ -39,12 +40,15 @@ package final class RedisProcess: Sendable {
 
     package let port: UInt16
     private let password: String?
+    private let arguments: [String]
     private let running = Mutex<Running?>(nil)
 
     private static let script = """
         trap '' INT TERM HUP
+        port=$1
+        shift
         redis-server "$@" >/dev/null 2>&1 &
-        until redis-cli -p "$2" PING >/dev/null 2>&1; do
+        until redis-cli -p "$port" PING >/dev/null 2>&1; do
             kill -0 $! 2>/dev/null || { echo "it ended at once"; exit 1; }
             sleep 0.02
         done
@@ -54,13 +58,15 @@ package final class RedisProcess: Sendable {
         wait $!
         """
 
-    fileprivate init(password: String?) throws {
+    /// `arguments` come last; a sentinel's begin with its configuration file.
+    init(password: String?, arguments: [String] = []) throws {
         self.password = password
+        self.arguments = arguments
         port = try Self.freePort()
     }
 
     /// Below the range from which the kernel takes ports for outgoing connections, so that it is still free for a restart.
-    private static func freePort() throws -> UInt16 {
+    package static func freePort() throws -> UInt16 {
         for _ in 0..<100 {
             let port = UInt16.random(in: 18_000..<32_000)
             if (try? ListenSocket.open(Endpoint(host: "127.0.0.1", port: port))) != nil { return port }
@@ -70,6 +76,9 @@ package final class RedisProcess: Sendable {
 
     package var url: String { "redis://\(password.map { ":\($0)@" } ?? "")127.0.0.1:\(port)/0" }
 
+    /// What a replica got from its master, although nothing is ever saved.
+    private var snapshot: String { "kv-redis-\(port).rdb" }
+
     /// nil while it is stopped.
     package var pid: Int32? { running.withLock { $0?.pid } }
 
@@ -78,9 +87,13 @@ package final class RedisProcess: Sendable {
     /// Starts it again, empty, and returns when it answers.
     package func start() async throws {
         let secret = password.map { ["--requirepass", $0] } ?? []
-        let arguments = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", "/tmp"] + secret
+        let basics = [
+            "--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", "/tmp", "--dbfilename", snapshot,
+        ]
+        let file = arguments.first.flatMap { $0.hasPrefix("-") ? nil : [$0] } ?? []
+        let all = [String(port)] + file + basics + secret + arguments.dropFirst(file.count)
         let lifeline = try SpawnedCommand.pipe()
-        let shell = try SpawnedCommand(["/bin/sh", "-c", Self.script, "redis"] + arguments, input: lifeline.reading)
+        let shell = try SpawnedCommand(["/bin/sh", "-c", Self.script, "redis"] + all, input: lifeline.reading)
         close(lifeline.reading)
         let line = await shell.output { $0.hasSuffix("\n") }
         guard let pid = pid_t(line.trimmingCharacters(in: .newlines)) else {
@@ -108,6 +121,7 @@ package final class RedisProcess: Sendable {
         close(server.lifeline)
         // The shell ends after its server.
         _ = await server.shell.end()
+        unlink("/tmp/\(snapshot)")
     }
 
     /// SIGSTOP: its sockets stay open and answer nothing.

@@ -57,14 +57,14 @@ final class Announcer: Sendable {
         append(.changes(announcement, outcome.changes), bytes: bytes)
     }
 
-    /// Best effort: gateways also sweep the revocations, so a lost message costs seconds, not safety.
-    func revoked(tokenID: String) {
-        append(.control(.tokenRevoked(tokenID: tokenID)), bytes: 256)
+    /// Best effort: gateways also read the log of tokens, so a lost message costs seconds, not safety. `sequence` is the number in that log.
+    func revoked(tokenID: String, sequence: Int64?) {
+        append(.control(.tokenRevoked(tokenID: tokenID, sequence: sequence)), bytes: 256)
     }
 
     /// The same for other grants or another expiry.
-    func changed(tokenID: String) {
-        append(.control(.tokenChanged(tokenID: tokenID)), bytes: 256)
+    func changed(_ token: TokenRecord) {
+        append(.control(.tokenChanged(tokenID: token.id, sequence: token.event > 0 ? token.event : nil)), bytes: 256)
     }
 
     /// Watchers learn of it from their gateways' next sweep at the latest.

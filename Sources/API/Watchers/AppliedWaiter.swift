@@ -15,6 +15,8 @@ import Store
 /// whatever becomes of a message.
 package struct AppliedWaiter: Sendable {
     private static let firstPause = Duration.milliseconds(25)
+    /// A watcher that subscribed before the change was committed is in the ledger by then: gateways write what is new within 20 ms.
+    private static let writeTime = Duration.milliseconds(50)
     private static let longestPause = Duration.milliseconds(100)
 
     private let directory: WatcherDirectory
@@ -27,6 +29,7 @@ package struct AppliedWaiter: Sendable {
     /// everybody again yet.
     package func applied(revision: Int64, environmentID: UUID, timeout: Duration) async -> AppliedCounts? {
         let deadline = ContinuousClock.now + timeout
+        let complete = ContinuousClock.now + Self.writeTime
         let id = environmentID.lowercased
         let generation = directory.generation
         var pause = Self.firstPause
@@ -36,11 +39,13 @@ package struct AppliedWaiter: Sendable {
             guard directory.generation == generation else { return nil }
             let counts = AppliedCounts(watchers, of: revision)
             let answer = directory.isComplete ? counts : nil
-            if let answer, answer.pending == 0 { return answer }
-            let left = ContinuousClock.now.duration(to: deadline)
-            guard left > .zero else { return answer }
+            let now = ContinuousClock.now
+            let isAnswered = answer?.pending == 0
+            if isAnswered, now >= complete { return answer }
+            guard now < deadline else { return answer }
+            let next = min(deadline, isAnswered ? complete : now + pause)
             // Cancelled: whoever asked is gone, or everybody is sent home.
-            guard (try? await Task.sleep(for: min(pause, left))) != nil else { return answer }
+            guard (try? await Task.sleep(until: next, clock: .continuous)) != nil else { return answer }
             pause = min(pause * 5 / 4, Self.longestPause)
         }
     }

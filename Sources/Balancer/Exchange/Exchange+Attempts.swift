@@ -90,7 +90,7 @@ extension ReactorError {
     /// Our own lack of descriptors, ports or rights says nothing about the server.
     fileprivate var isServersFault: Bool {
         switch code {
-        case .connectRefused, .connectTimedOut, .connectionReset, .nameNotFound, .other: true
+        case .connectRefused, .connectTimedOut, .connectionReset, .nameNotFound, .tlsFailed, .other: true
         case .addressInUse, .addressInvalid, .permissionDenied, .tooManyFiles: false
         }
     }

@@ -9,6 +9,8 @@ struct HTTPRefusal: Error, Equatable {
     let code: String
     let detail: String
     var fields: [String: String] = [:]
+    /// Engine.IO's number for it, whose clients read a body of their own.
+    var engineCode: Int?
 
     static func badRequest(_ detail: String) -> HTTPRefusal {
         HTTPRefusal(status: 400, code: "bad_request", detail: detail)
@@ -27,12 +29,35 @@ struct HTTPRefusal: Error, Equatable {
         detail: "Pages of this origin may not connect; see the origin list."
     )
 
+    static let draining = busy("This gateway is being drained; another one serves you.", code: "draining")
+
     static func busy(_ detail: String, code: String = "unavailable") -> HTTPRefusal {
         HTTPRefusal(status: 503, code: code, detail: detail, fields: ["Retry-After": "1"])
     }
 
-    /// `application/problem+json` (RFC 9457).
     func response(keepAlive: Bool, omitBody: Bool = false) -> [UInt8] {
+        HTTPResponseBytes.simple(
+            status: status,
+            contentType: engineCode == nil ? "application/problem+json" : "application/json",
+            body: engineCode.map(engineBody) ?? problem,
+            extraFields: fields.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) },
+            keepAlive: keepAlive,
+            omitBody: omitBody
+        )
+    }
+
+    private func engineBody(_ code: Int) -> [UInt8] {
+        var body: [UInt8] = []
+        body.append(#"{"code":"#)
+        body.append(decimal: code)
+        body.append(#","message":"#)
+        JSONText.append(quoted: detail, to: &body)
+        body.append(0x7D)
+        return body
+    }
+
+    /// RFC 9457.
+    private var problem: [UInt8] {
         var body: [UInt8] = []
         body.append(#"{"type":"about:blank","title":"#)
         JSONText.append(quoted: "\(ReasonPhrase.text(status))", to: &body)
@@ -43,13 +68,18 @@ struct HTTPRefusal: Error, Equatable {
         body.append(#","code":"#)
         JSONText.append(quoted: code, to: &body)
         body.append(0x7D)
-        return HTTPResponseBytes.simple(
-            status: status,
-            contentType: "application/problem+json",
-            body: body,
-            extraFields: fields.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) },
-            keepAlive: keepAlive,
-            omitBody: omitBody
+        return body
+    }
+}
+
+extension HTTPRefusal {
+    /// A head, or an upgrade, that breaks the rules.
+    init(fault: HTTPFault) {
+        self.init(
+            status: fault.status,
+            code: fault.code,
+            detail: fault.message,
+            fields: fault == .unsupportedWebSocketVersion ? ["Sec-WebSocket-Version": "13"] : [:]
         )
     }
 }

@@ -58,7 +58,7 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
                 guard case .complete(let length) = try parser.parse(buffer.span) else { return }
                 handle(parser.head, length: length)
             } catch {
-                refuse(HTTPRefusal(status: error.status, code: error.code, detail: error.message))
+                refuse(HTTPRefusal(fault: error))
                 return
             }
         }
@@ -68,6 +68,10 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         let path = buffer.span.string(head.path)
         // A body would have to be read past before the next head; nobody sends one here.
         let keepAlive = head.isPersistent && (head.framing == .none || head.framing == .length(0))
+        if owner.configuration.echoes, WebSocketHandshake.isRequested(by: head, in: buffer.span) {
+            echo(head, length: length)
+            return
+        }
         if path == "/v1/watch" {
             switch head.method {
             case .get: watch(head, length: length)
@@ -76,8 +80,17 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
             }
             return
         }
+        if path == SocketIORequest.path {
+            if head.method == .get { socketIO(head, length: length) } else { refuse(Self.notAllowed("GET"), head: head) }
+            return
+        }
         guard let endpoint = Endpoint(rawValue: path) else {
-            refuse(HTTPRefusal(status: 404, code: "not_found", detail: "This gateway serves /v1/watch."), head: head, keepAlive, length)
+            refuse(
+                HTTPRefusal(status: 404, code: "not_found", detail: "This gateway serves /v1/watch and /socket.io/."),
+                head: head,
+                keepAlive,
+                length
+            )
             return
         }
         guard head.method == .get || head.method == .head else {
@@ -162,26 +175,52 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         respond(CrossOrigin.preflight(for: origin), true, length)
     }
 
-    private func watch(_ head: RequestHead, length: Int) {
-        guard !owner.status.isDraining else {
-            refuse(.busy("This gateway is being drained; another one serves you.", code: "draining"))
-            return
-        }
-        let request: WatchRequest
+    /// What was asked for, where this gateway lets one more connection in; nil: it was refused.
+    private func letIn<Value>(_ read: (Span<UInt8>) throws(HTTPRefusal) -> Value) -> Value? {
         do throws(HTTPRefusal) {
-            request = try WatchRequest(head, in: buffer.span, configuration: owner.configuration)
+            guard !owner.status.isDraining else { throw .draining }
+            let request = try read(buffer.span)
+            guard owner.admitHandshake() else {
+                throw .busy("More clients come at once than this gateway lets in a second.", code: "too_many_handshakes")
+            }
+            guard owner.status.openConnection() else {
+                throw .busy("This gateway has all the connections it may have.", code: "too_many_connections")
+            }
+            return request
         } catch {
             refuse(error)
-            return
+            return nil
         }
-        guard owner.admitHandshake() else {
-            refuse(.busy("More clients come at once than this gateway lets in a second.", code: "too_many_handshakes"))
-            return
-        }
-        guard owner.status.openConnection() else {
-            refuse(.busy("This gateway has all the connections it may have.", code: "too_many_connections"))
-            return
-        }
+    }
+
+    private func socketIO(_ head: RequestHead, length: Int) {
+        let origins = owner.configuration.origins
+        let request = letIn { bytes throws(HTTPRefusal) in try SocketIORequest(head, in: bytes, origins: origins) }
+        guard let request else { return }
+        let rest = takeRest(behind: length)
+        SocketIOConnection(connection, token: request.token, on: owner).begin(request.answer, received: rest)
+    }
+
+    private func echo(_ head: RequestHead, length: Int) {
+        let request = letIn { bytes throws(HTTPRefusal) in try EchoRequest(head, in: bytes) }
+        guard let request else { return }
+        let rest = takeRest(behind: length)
+        EchoConnection(connection, on: owner, deflate: request.deflate).begin(request.answer, received: rest)
+    }
+
+    /// Ends the handshake; what the client sent behind its head is the next handler's.
+    private func takeRest(behind length: Int) -> [UInt8] {
+        state = .done
+        owner.clearDeadline(for: self)
+        let rest = Array(buffer[length...])
+        buffer = []
+        return rest
+    }
+
+    private func watch(_ head: RequestHead, length: Int) {
+        let configuration = owner.configuration
+        let request = letIn { bytes throws(HTTPRefusal) in try WatchRequest(head, in: bytes, configuration: configuration) }
+        guard let request else { return }
         buffer.removeFirst(length)
         guard let token = request.token else {
             handOver(request, nil)
@@ -203,7 +242,7 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
                 return
             }
             owner.desk.released(principal)
-            refusal = .busy("This gateway is being drained; another one serves you.", code: "draining")
+            refusal = .draining
         case .unauthorized:
             refusal = .unauthorized
         case .tooMany:
@@ -225,11 +264,8 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
     }
 
     private func handOver(_ request: WatchRequest, _ principal: Principal?) {
-        state = .done
-        owner.clearDeadline(for: self)
+        let rest = takeRest(behind: 0)
         let watch = WatchConnection(connection, principal: principal, format: request.format, on: owner)
-        let rest = buffer
-        buffer = []
         watch.begin(request.answer, requests: request.requests, received: rest)
     }
 

@@ -7,7 +7,7 @@ import Store
 import Wire
 
 /// One connection that watches, by WebSocket or as an event stream: drives its session's state machine. Confined to its loop; the loop's table and the connection hold it.
-final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
+final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket {
     /// A client that asks without reading the answers is not read any further.
     private static let queueLimit = 256 * 1024
     /// Start bytes up to this size go out in one write with what came before them.
@@ -294,10 +294,12 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
         perform(session.tokenEnded(end))
     }
 
-    func grantsChanged(_ principal: Principal) {
+    func tokenChanged(_ principal: Principal) {
+        let showsTheSame = self.principal?.token.grants == principal.token.grants
         self.principal = principal
         noteExpiry()
-        perform(session.grantsChanged())
+        // Another expiry alone is no reason to begin anew.
+        if !showsTheSame { perform(session.grantsChanged()) }
     }
 
     // MARK: Feeds
@@ -368,6 +370,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue {
     }
 
     func outletFellBehind(_ group: GroupID, sent cursor: Cursor) {
+        owner.metrics.fellBehind()
         owner.desk.left(group, on: owner.index)
         owner.ledger.left(number, group, sent: cursor.revision)
         session.fellBehind(group, sent: cursor)

@@ -54,8 +54,7 @@ struct WatchRequest: Equatable {
                 extensions: WebSocketDeflate.negotiate(head, in: bytes)
             )
         } catch {
-            let fields = error == .unsupportedWebSocketVersion ? ["Sec-WebSocket-Version": "13"] : [:]
-            throw HTTPRefusal(status: error.status, code: error.code, detail: error.message, fields: fields)
+            throw HTTPRefusal(fault: error)
         }
     }
 

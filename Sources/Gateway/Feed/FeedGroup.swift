@@ -95,7 +95,7 @@ package final class FeedGroup {
             return Publication(group: id, frames: [], head: head)
         }
         let parts = Self.parts(of: visible)
-        let frames = try encoded(parts, from: sentRevision, to: head)
+        let frames = try encoded(parts, of: changes, from: sentRevision, to: head)
         var variants: [Int64: [UInt8]] = [:]
         for base in variantBases where base != sentRevision {
             variants[base] = try encoder.changes(from: base, to: frames[0].cursor, parts[0], as: key.format, open: open)
@@ -132,15 +132,22 @@ package final class FeedGroup {
         return parts
     }
 
-    private func encoded(_ parts: [ArraySlice<Change>], from revision: Int64, to head: Cursor) throws -> [EncodedFrame] {
+    /// `changes` are all of them, whose visible ones are in the parts.
+    private func encoded(
+        _ parts: [ArraySlice<Change>],
+        of changes: [Change],
+        from revision: Int64,
+        to head: Cursor
+    ) throws -> [EncodedFrame] {
         var frames: [EncodedFrame] = []
         var previous = revision
         for (index, part) in parts.enumerated() {
             // Invisible changes behind the last visible one belong to the last frame. In between, the state is the one after the last
-            // visible transaction; its mark is that of the last visible change only where that ends it.
+            // visible transaction, whose end may be invisible, too.
             let isLast = index + 1 == parts.count
             guard let newest = part.last else { continue }
-            let cursor = isLast ? head : newest.cursor
+            let end = changes.first { $0.revision == newest.last } ?? newest
+            let cursor = isLast ? head : end.cursor
             frames.append(
                 EncodedFrame(
                     bytes: try encoder.changes(from: previous, to: cursor, part, as: key.format, open: open),
@@ -168,17 +175,16 @@ package final class FeedGroup {
         let cacheKey = ResumeKey(since: revision, isConflated: isConflated)
         if cachedHead != content.head { dropCaches() }
         if let bytes = resumes[cacheKey] { return started(bytes, content.head, at: now) }
-        var visible: [Change] = changes.filter(key.shows)
         var bytes: [UInt8]
         if isConflated {
-            visible = Self.newest(of: visible)
+            let visible = Self.newest(of: changes.filter(key.shows))
             bytes = try encoder.changes(from: revision, to: content.head, visible, as: key.format, open: open)
             if bytes.count > Self.smallFrame {
                 let whole = try snapshotBytes(content)
                 if whole.count < bytes.count { bytes = whole }
             }
         } else {
-            bytes = try changesBytes(visible, from: revision, to: content.head)
+            bytes = try changesBytes(Array(changes), from: revision, to: content.head)
         }
         cachedHead = content.head
         if resumesWeight < Self.cacheLimit {
@@ -195,7 +201,7 @@ package final class FeedGroup {
 
     /// A part of a long way back; the watcher isn't in the group yet.
     package func page(of changes: [Change], since revision: Int64, to cursor: Cursor) throws -> [UInt8] {
-        try changesBytes(changes.filter(key.shows), from: revision, to: cursor)
+        try changesBytes(changes, from: revision, to: cursor)
     }
 
     private func started(_ bytes: [UInt8], _ cursor: Cursor, at now: UInt64) -> Start {
@@ -206,9 +212,10 @@ package final class FeedGroup {
         return Start(bytes: bytes, cursor: cursor, needsVariant: needsVariant)
     }
 
-    private func changesBytes(_ visible: [Change], from revision: Int64, to head: Cursor) throws -> [UInt8] {
+    private func changesBytes(_ changes: [Change], from revision: Int64, to head: Cursor) throws -> [UInt8] {
+        let visible = changes.filter(key.shows)
         guard !visible.isEmpty else { return try encoder.changes(from: revision, to: head, visible, as: key.format, open: open) }
-        return try encoded(Self.parts(of: visible), from: revision, to: head).reduce(into: []) { $0 += $1.bytes }
+        return try encoded(Self.parts(of: visible), of: changes, from: revision, to: head).reduce(into: []) { $0 += $1.bytes }
     }
 
     /// The newest change of each name, in rising order.

@@ -50,13 +50,12 @@ package final class Outlet {
     /// The kernel refused bytes; `drained` follows.
     package private(set) var isBlocked = false
     package private(set) var isClosed = false
-    /// When bytes last went or nothing was waiting, in the loop's milliseconds.
-    package private(set) var lastProgress: UInt64
+    /// While it is blocked: when bytes last went, in the loop's milliseconds.
+    package private(set) var lastProgress: UInt64 = 0
 
     package init(_ sink: any OutletSink, hub: Hub) {
         self.sink = sink
         self.hub = hub
-        lastProgress = hub.now
     }
 
     /// Bytes of its own that wait; those in the groups' logs are not counted.
@@ -71,13 +70,12 @@ package final class Outlet {
             queue.append(Chunk(bytes: bytes))
             return
         }
-        lastProgress = hub.now
         guard let count = sink.writeSome(bytes.span) else {
             closed()
             return
         }
         guard count < bytes.count else { return }
-        isBlocked = true
+        block()
         queue.append(Chunk(bytes: bytes, sent: count))
     }
 
@@ -93,18 +91,21 @@ package final class Outlet {
         return count
     }
 
+    private func block() {
+        isBlocked = true
+        lastProgress = hub.now
+    }
+
     private func advance(_ group: HubGroup, at index: Int, from offset: Int, by count: Int) {
         let position = offset + count
         group.members[index].offset = position
-        if count > 0 {
-            lastProgress = hub.now
-            hub.delivered(group, from: offset, to: position)
-        }
+        if count > 0 { hub.delivered(group, from: offset, to: position) }
         guard position < group.log.end else {
-            startedIn = nil
+            // Nearly always: nothing of this object is written then.
+            if startedIn != nil { startedIn = nil }
             return
         }
-        isBlocked = true
+        block()
         startedIn = group.log.isBoundary(position) ? nil : group
     }
 
@@ -112,7 +113,6 @@ package final class Outlet {
     package func drained() -> Bool {
         guard !isClosed else { return false }
         isBlocked = false
-        lastProgress = hub.now
         if let group = startedIn, !finishStarted(group) { return false }
         guard flushQueue() else { return false }
         var position = 0
@@ -158,7 +158,7 @@ package final class Outlet {
             }
             guard chunk.sent + count == chunk.bytes.count else {
                 queue[0].sent += count
-                isBlocked = true
+                block()
                 return false
             }
             queue.removeFirst()

@@ -16,10 +16,11 @@ package final class WatcherLedger {
     private let pulse: LedgerPulse
     /// The public name of a connection.
     private let connectionName: (UInt32) -> String
-    private var books: [String: EnvironmentBook] = [:]
-    private var ids: [EnvironmentPath: String] = [:]
+    /// By path, under which connections speak of them.
+    private var books: [EnvironmentPath: (id: String, book: EnvironmentBook)] = [:]
+    private var paths: [String: EnvironmentPath] = [:]
     /// Groups with watchers that acknowledge: the only ones whose publications are looked at.
-    private var followed: [GroupID: String] = [:]
+    private var followed: [GroupID: EnvironmentPath] = [:]
 
     package init(pulse: LedgerPulse, connectionName: @escaping (UInt32) -> String) {
         self.pulse = pulse
@@ -39,33 +40,38 @@ package final class WatcherLedger {
         to new: WatchStanding,
         isNew: Bool
     ) {
-        if let known = ids[path], known != id { rename(path, known, to: id) }
-        ids[path] = id
-        guard books[id, default: EnvironmentBook()].enroll(connection, from: old, to: new, isNew: isNew) else { return }
-        mark(id)
+        if books[path]?.id != id { open(path, id) }
+        guard books[path]?.book.enroll(connection, from: old, to: new, isNew: isNew) == true else { return }
+        mark(path)
     }
 
-    /// The environment was deleted and made again: who is still listed will find the new one.
-    private func rename(_ path: EnvironmentPath, _ old: String, to id: String) {
-        guard var book = books.removeValue(forKey: old) else { return }
+    private func open(_ path: EnvironmentPath, _ id: String) {
+        paths[id] = path
+        guard let (old, former) = books[path] else {
+            books[path] = (id, EnvironmentBook())
+            return
+        }
+        var book = former
+        // The environment was deleted and made again: who is still listed will find the new one.
         for group in book.forgetHistory() { followed[group] = nil }
         book.isDirty = false
-        books[id] = book
+        books[path] = (id, book)
+        paths[old] = nil
         pulse.mark(old)
-        mark(id)
+        mark(path)
     }
 
     /// The watch is over.
     package func dismiss(_ connection: UInt32, in path: EnvironmentPath, from old: WatchStanding) {
-        guard let id = ids[path] else { return }
-        if let group = books[id]?.dismiss(connection, from: old) { followed[group] = nil }
-        if books[id]?.isEmpty == true {
-            books[id] = nil
-            ids[path] = nil
+        if let group = books[path]?.book.dismiss(connection, from: old) { followed[group] = nil }
+        guard let entry = books[path] else { return }
+        if entry.book.isEmpty {
+            books[path] = nil
+            paths[entry.id] = nil
             // The book's own mark went with it.
-            pulse.mark(id)
+            pulse.mark(entry.id)
         } else {
-            mark(id)
+            mark(path)
         }
     }
 
@@ -73,29 +79,28 @@ package final class WatcherLedger {
 
     /// The watch was sent the state of a revision, and the group's frames follow it. Nothing to do for a silent one.
     package func joined(_ connection: UInt32, in path: EnvironmentPath, _ group: GroupID, sent revision: Int64) {
-        guard let id = ids[path], books[id]?.joined(connection, group, sent: revision) == true else { return }
-        followed[group] = id
-        mark(id)
+        guard books[path]?.book.joined(connection, group, sent: revision) == true else { return }
+        followed[group] = path
+        mark(path)
     }
 
     /// The watch left the group without being over, and has been sent everything up to `sent`.
     package func left(_ connection: UInt32, _ group: GroupID, sent: @autoclosure () -> Int64?) {
-        guard let id = followed[group] else { return }
-        if books[id]?.left(connection, group, sent: sent()) == true { followed[group] = nil }
+        guard let path = followed[group] else { return }
+        if books[path]?.book.left(connection, group, sent: sent()) == true { followed[group] = nil }
     }
 
     /// A watch on a long way back was sent a page.
     package func paged(_ connection: UInt32, in path: EnvironmentPath, sent revision: Int64) {
-        guard let id = ids[path] else { return }
-        books[id]?.paged(connection, sent: revision)
+        books[path]?.book.paged(connection, sent: revision)
     }
 
     /// What the feed loop published, whether there is anything visible in it or not.
     package func published(_ publications: [Publication]) {
         guard !followed.isEmpty else { return }
         for publication in publications {
-            guard let id = followed[publication.group] else { continue }
-            if books[id]?.published(publication) == true { mark(id) }
+            guard let path = followed[publication.group] else { continue }
+            if books[path]?.book.published(publication) == true { mark(path) }
         }
     }
 
@@ -108,30 +113,31 @@ package final class WatcherLedger {
         in path: EnvironmentPath,
         sent: Int64?
     ) -> Bool {
-        guard let id = ids[path], let outcome = books[id]?.acknowledged(acknowledgement, by: connection, sent: sent) else { return true }
+        guard let outcome = books[path]?.book.acknowledged(acknowledgement, by: connection, sent: sent) else { return true }
         switch outcome {
         case .beyond: return false
         case .known: return true
         case .news:
-            mark(id)
+            mark(path)
             return true
         }
     }
 
     // MARK: Tallies
 
-    private func mark(_ id: String) {
-        guard books[id]?.isDirty == false else { return }
-        books[id]?.isDirty = true
-        pulse.mark(id)
+    private func mark(_ path: EnvironmentPath) {
+        guard let entry = books[path], !entry.book.isDirty else { return }
+        books[path]?.book.isDirty = true
+        pulse.mark(entry.id)
     }
 
     /// The tallies of some environments, or of all. What changes from now on is marked anew.
     package func tallies(of wanted: Set<String>?) -> [String: WatcherTally] {
         var tallies: [String: WatcherTally] = [:]
-        for id in wanted.map(Array.init) ?? Array(books.keys) {
-            books[id]?.isDirty = false
-            tallies[id] = books[id]?.tally(connectionName)
+        for id in wanted.map(Array.init) ?? Array(paths.keys) {
+            guard let path = paths[id] else { continue }
+            books[path]?.book.isDirty = false
+            tallies[id] = books[path]?.book.tally(connectionName)
         }
         return tallies
     }

@@ -18,7 +18,7 @@ final class FeedRoom {
     private let asked: (Bool) -> Void
     private var subscriber: ChangeSubscriber?
     private var beatTimer: LoopTimer?
-    private var checkedAt: UInt64 = 0
+    private var tokensSweptAt: UInt64 = 0
 
     init(
         loop: Loop,
@@ -87,14 +87,13 @@ final class FeedRoom {
             case .connected:
                 status.redisChanged(isConnected: true)
                 // A revocation may have been missed like a change.
-                checkTokens()
+                sweepTokens()
             case .disconnected:
                 status.redisChanged(isConnected: false)
-            case .control(.tokenRevoked(let id), let isTrusted):
-                tokens.revocationAnnounced(id, isTrusted: isTrusted)
-            case .control(.tokenChanged(let id), isTrusted: _):
-                // Whoever says it: it is looked up.
-                tokens.changeAnnounced(id)
+            case .control(.tokenRevoked(let id, let sequence), let isTrusted):
+                tokens.revocationAnnounced(id, sequence: sequence, isTrusted: isTrusted)
+            case .control(.tokenChanged(let id, let sequence), let isTrusted):
+                tokens.changeAnnounced(id, sequence: sequence, isTrusted: isTrusted)
             case .control(.instanceDrain(let order), let isTrusted):
                 if takes(order, isTrusted: isTrusted) { asked(true) }
             case .control(.instanceReady(let order), let isTrusted):
@@ -118,11 +117,11 @@ final class FeedRoom {
 
     private func beat() {
         feeds.beat()
-        if feeds.isRedisAway || loop.milliseconds >= checkedAt + sweepInterval { checkTokens() }
+        if feeds.isRedisAway || loop.milliseconds >= tokensSweptAt + sweepInterval { sweepTokens() }
     }
 
-    private func checkTokens() {
-        checkedAt = loop.milliseconds
-        tokens.checkAll()
+    private func sweepTokens() {
+        tokensSweptAt = loop.milliseconds
+        tokens.sweep()
     }
 }

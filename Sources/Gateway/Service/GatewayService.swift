@@ -167,7 +167,10 @@ package final class GatewayService: Sendable {
         settle(.open(listenSockets[0].address))
         logger.info(
             "The gateway listens",
-            metadata: ["address": "\(listenSockets[0].address)", "loops": "\(loops.loops.count)"]
+            metadata: [
+                "address": "\(listenSockets[0].address)", "loops": "\(loops.loops.count)",
+                "maximumConnections": "\(configuration.maximumConnections)",
+            ]
         )
         return room
     }

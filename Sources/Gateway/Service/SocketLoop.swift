@@ -143,11 +143,11 @@ final class SocketLoop {
         handshakes?.admit(at: now) ?? true
     }
 
-    func add(_ connection: WatchConnection) -> SocketTable.Place {
+    func add(_ connection: any LoopSocket) -> SocketTable.Place {
         sockets.add(connection)
     }
 
-    func remove(_ connection: WatchConnection) {
+    func remove(_ connection: any LoopSocket) {
         sockets.remove(at: connection.place)
         status.connectionClosed()
         if sockets.count == 0 { finishDrain() }
@@ -214,7 +214,7 @@ final class SocketLoop {
             case .ended(let id, let end):
                 if connection.principal?.token.id == id { connection.tokenEnded(end) }
             case .changed(let principal):
-                if connection.principal?.token.identity == principal.token.identity { connection.grantsChanged(principal) }
+                if connection.principal?.token.identity == principal.token.identity { connection.tokenChanged(principal) }
             }
         }
     }

@@ -45,6 +45,8 @@ package protocol ConfigurationSource: Sendable {
     func heads(_ probes: [HeadProbe]) async throws(StoreError) -> [Head]
     /// nil for an unknown, wrong, revoked or expired token.
     func authenticate(_ text: String) async throws(StoreError) -> TokenRecord?
+    /// What became of tokens after a place in their log; without one, where it ends.
+    func tokenEvents(after place: TokenLogPlace?, limit: Int) async throws(StoreError) -> TokenEventPage
     /// nil for a token that is revoked.
     func token(_ id: String) async throws(StoreError) -> TokenRecord?
     /// All of them or none.

@@ -19,16 +19,11 @@ package struct StoreSource: ConfigurationSource {
     }
 
     package func load(_ path: EnvironmentPath) async throws(StoreError) -> LoadedEnvironment {
-        let environment = try await store.environment(path)
-        let key = try await store.projectKey(environmentID: environment.id)
-        let snapshot = try await store.snapshot(environmentID: environment.id)
-        // The log is read after the snapshot: what was committed in between is in it and not lost.
-        let since = max(0, snapshot.revision - Int64(FeedContent.historyLimit))
-        let page = try await store.changes(environmentID: environment.id, since: since, limit: 2 * FeedContent.historyLimit)
-        var content = FeedContent(head: snapshot.cursor, entries: snapshot.entries)
-        if !page.tooOld { content.remember(page.changes) }
-        let id = environment.id
-        return LoadedEnvironment(id: id, content: content, later: page.tooOld ? [] : page.changes) { name, version, sealed in
+        let start = try await store.watchStart(path, history: FeedContent.historyLimit)
+        var content = FeedContent(head: start.snapshot.cursor, entries: start.snapshot.entries)
+        content.remember(start.changes)
+        let (id, key) = (start.environmentID, start.key)
+        return LoadedEnvironment(id: id, content: content, later: start.changes) { name, version, sealed in
             try key.open(sealed, environmentID: id, name: name, version: version)
         }
     }
@@ -47,6 +42,10 @@ package struct StoreSource: ConfigurationSource {
 
     package func authenticate(_ text: String) async throws(StoreError) -> TokenRecord? {
         try await store.authenticate(text)
+    }
+
+    package func tokenEvents(after place: TokenLogPlace?, limit: Int) async throws(StoreError) -> TokenEventPage {
+        try await store.tokenEvents(after: place, limit: limit)
     }
 
     package func token(_ id: String) async throws(StoreError) -> TokenRecord? {

@@ -23,6 +23,13 @@ package struct TokenChanges {
         latest[id] = (count, now)
     }
 
+    /// Any token may have changed.
+    package mutating func appendAll() {
+        latest = [:]
+        count += 1
+        forgotten = count
+    }
+
     /// `began` is the `count` of that moment.
     package func mayHaveChanged(_ id: String, since began: Int) -> Bool {
         forgotten > began || (latest[id]?.number ?? 0) > began

@@ -23,26 +23,24 @@ final class TokenDirectory {
     /// How long a good token is believed without another look-up.
     static let lifetime: UInt64 = 30_000
     private static let capacity = 20_000
-    /// Look-ups of one round that are under way together.
-    private static let roundWidth = 32
 
-    private let loop: Loop
-    private let source: any ConfigurationSource
-    private let queue: SourceQueue
-    private let logger: Logger
+    let loop: Loop
+    let source: any ConfigurationSource
+    let queue: SourceQueue
+    let logger: Logger
     /// Posts to every loop.
-    private let tell: (Notice) -> Void
+    let tell: (Notice) -> Void
     private var cached: [String: (principal: Principal, until: UInt64, asOf: Int)] = [:]
     /// The keys of `cached`, by the token's id.
     private var cachedTexts: [String: Set<String>] = [:]
     private var waiting: [String: LookUp] = [:]
-    private var uses = TokenUses()
     private var changes = TokenChanges()
     /// Ended within the last minutes: look-ups that were under way then may still say otherwise.
     private var ended: [String: UInt64] = [:]
-    private var isChecking = false
-    /// Tokens that somebody spoke of while a round is under way: to look up again after it.
-    private var toCheck: Set<String> = []
+
+    // Following what becomes of them; see the extension.
+    var uses = TokenUses()
+    var log = TokenLogStateMachine()
 
     /// One under way.
     private struct LookUp {
@@ -127,7 +125,7 @@ final class TokenDirectory {
         cachedTexts[principal.token.id, default: []].insert(text)
     }
 
-    private func forget(_ id: String) {
+    func forget(_ id: String) {
         for text in cachedTexts.removeValue(forKey: id) ?? [] { cached[text] = nil }
     }
 
@@ -140,7 +138,7 @@ final class TokenDirectory {
         guard ended[id] == nil else { return nil }
         let shared = uses.add(principal)
         // Which of two is the newer one only a look-up can tell.
-        if changes.mayHaveChanged(id, since: began) || !shared.grantsTheSame(as: principal) { check([id]) }
+        if changes.mayHaveChanged(id, since: began) || !shared.grantsTheSame(as: principal) { suspect(id) }
         return shared
     }
 
@@ -152,98 +150,46 @@ final class TokenDirectory {
 
     // MARK: Ends and changes
 
-    /// Somebody said that a token was revoked; only an authenticated message is believed.
-    func revocationAnnounced(_ id: String, isTrusted: Bool) {
-        if isTrusted { end(id) } else { check([id]) }
+    /// Somebody is let in by what was looked up, or might be.
+    var isAnybodyThere: Bool { !uses.isEmpty || !cached.isEmpty || !waiting.isEmpty }
+
+    /// Something that was looked up of it may be let in still.
+    func mayBeKnown(_ id: String) -> Bool {
+        // Whose a look-up under way is shows only at its end.
+        uses.contains(id) || cachedTexts[id] != nil || !waiting.isEmpty
     }
 
-    /// Somebody said that a token has other grants or another expiry now. Nothing that is remembered of it counts any more.
-    func changeAnnounced(_ id: String) {
-        // Anybody may say it, of any token. Whose a look-up under way is shows only at its end.
-        guard uses.contains(id) || cachedTexts[id] != nil || !waiting.isEmpty else { return }
-        changes.append(id, at: now)
-        forget(id)
-        check([id])
-    }
-
-    private func end(_ id: String) {
+    func end(_ id: String) {
         guard id != TokenRecord.configuredRoot.id else { return }
         ended[id] = now
         forget(id)
         if uses.removeAll(of: id) { tell(.ended(id: id, .revoked)) }
     }
 
-    /// Looks every token in use up again: what no message told, this finds. Not while a round is under way: the next call comes soon.
-    func checkAll() {
+    /// Nothing that is remembered of it, or is being looked up, counts any more.
+    func outdate(_ id: String) {
+        changes.append(id, at: now)
+        forget(id)
+    }
+
+    func outdateAll() {
+        changes.appendAll()
+        (cached, cachedTexts) = ([:], [:])
+    }
+
+    /// Drops what is too old to matter.
+    func expire() {
         let now = now
         ended = ended.filter { now < $0.value + 10 * Self.lifetime }
         changes.removeAll(before: now - min(now, 10 * Self.lifetime))
         for (text, known) in cached where known.until <= now { drop(text, of: known.principal.token.id) }
-        guard !isChecking else { return }
-        check(uses.tokenIDs)
+        // Room that a crowd needed is given back.
+        if cached.isEmpty { (cached, cachedTexts) = ([:], [:]) }
     }
 
     private func drop(_ text: String, of id: String) {
         cached[text] = nil
         cachedTexts[id]?.remove(text)
         if cachedTexts[id]?.isEmpty == true { cachedTexts[id] = nil }
-    }
-
-    private func check(_ ids: Set<String>) {
-        let ids = ids.filter { $0 != TokenRecord.configuredRoot.id && uses.contains($0) }
-        guard !ids.isEmpty else { return }
-        guard !isChecking else {
-            toCheck.formUnion(ids)
-            return
-        }
-        isChecking = true
-        let own = LoopBound(self, loop: loop)
-        let source = source
-        let isTaken = queue.submit {
-            let found = await Self.lookUp(ids, in: source)
-            own.loop.post { own.value.checked(found) }
-        }
-        if !isTaken { isChecking = false }
-    }
-
-    /// Tokens whose look-up failed are left out.
-    private static func lookUp(_ ids: Set<String>, in source: any ConfigurationSource) async -> [(String, TokenRecord?)] {
-        await withTaskGroup(of: (String, TokenRecord?)?.self) { group in
-            var rest = Array(ids)[...]
-            func addNext() {
-                guard let id = rest.popFirst() else { return }
-                group.addTask {
-                    do throws(StoreError) {
-                        return (id, try await source.token(id))
-                    } catch {
-                        return nil
-                    }
-                }
-            }
-            for _ in 0..<roundWidth { addNext() }
-            var found: [(String, TokenRecord?)] = []
-            while let answer = await group.next() {
-                if let answer { found.append(answer) }
-                addNext()
-            }
-            return found
-        }
-    }
-
-    private func checked(_ found: [(String, TokenRecord?)]) {
-        isChecking = false
-        for (id, token) in found {
-            guard let token else {
-                end(id)
-                continue
-            }
-            let changed = uses.renew(from: token)
-            guard !changed.isEmpty else { continue }
-            forget(id)
-            for principal in changed { tell(.changed(principal)) }
-        }
-        let rest = toCheck
-        toCheck = []
-        check(rest)
     }
 }

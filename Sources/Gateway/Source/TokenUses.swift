@@ -25,27 +25,35 @@ package final class Principal: Sendable {
 /// other token: rounds over all of them, and floods of announcements, cost as much as they find. A value.
 package struct TokenUses {
     private var uses: [String: (principal: Principal, count: Int)] = [:]
-    private var identitiesByToken: [String: Set<String>] = [:]
+    /// The identities of connect tokens by their parent's id; all other tokens' identity is their id.
+    private var connectTokens: [String: Set<String>] = [:]
 
     package init() {}
 
-    package var tokenIDs: Set<String> { Set(identitiesByToken.keys) }
+    package var isEmpty: Bool { uses.isEmpty }
 
-    package func contains(_ id: String) -> Bool { identitiesByToken[id] != nil }
+    package var tokenIDs: Set<String> { Set(uses.values.lazy.map(\.principal.token.id)) }
+
+    package func contains(_ id: String) -> Bool { uses[id] != nil || connectTokens[id] != nil }
 
     /// Those that a change of the token can concern.
-    package func identities(of id: String) -> Set<String> { identitiesByToken[id] ?? [] }
+    package func identities(of id: String) -> Set<String> {
+        var identities = connectTokens[id] ?? []
+        if uses[id] != nil { identities.insert(id) }
+        return identities
+    }
 
     package func connections(of id: String) -> Int {
-        identities(of: id).reduce(0) { $0 + (uses[$1]?.count ?? 0) }
+        let connected = connectTokens[id]?.reduce(0) { $0 + (uses[$1]?.count ?? 0) }
+        return (uses[id]?.count ?? 0) + (connected ?? 0)
     }
 
     /// The one that all connections of its identity have: who came first has it, until the token is looked up again.
     package mutating func add(_ principal: Principal) -> Principal {
-        let token = principal.token
-        let (shared, count) = uses[token.identity] ?? (principal, 0)
-        uses[token.identity] = (shared, count + 1)
-        if count == 0 { identitiesByToken[token.id, default: []].insert(token.identity) }
+        let (id, identity) = (principal.token.id, principal.token.identity)
+        let (shared, count) = uses[identity] ?? (principal, 0)
+        uses[identity] = (shared, count + 1)
+        if count == 0, identity != id { connectTokens[id, default: []].insert(identity) }
         return shared
     }
 
@@ -57,15 +65,17 @@ package struct TokenUses {
         }
         uses[identity] = nil
         let id = principal.token.id
-        identitiesByToken[id]?.remove(identity)
-        if identitiesByToken[id]?.isEmpty == true { identitiesByToken[id] = nil }
+        guard identity != id else { return }
+        connectTokens[id]?.remove(identity)
+        if connectTokens[id]?.isEmpty == true { connectTokens[id] = nil }
     }
 
     /// False where there was none.
     package mutating func removeAll(of id: String) -> Bool {
-        guard let identities = identitiesByToken.removeValue(forKey: id) else { return false }
+        let identities = identities(of: id)
         for identity in identities { uses[identity] = nil }
-        return true
+        connectTokens[id] = nil
+        return !identities.isEmpty
     }
 
     /// The new principals, of those whose access is another one now.

@@ -6,6 +6,7 @@ package import Wire
 /// Commands that were sent and not yet answered, oldest first; a value, owned by its connection. Its length is bounded by the client's
 /// budget of bytes, from which a caller takes before it gets here.
 package struct CommandQueue {
+    /// Called inside the connection's own work: what goes back to the connection, its close too, is deferred.
     package typealias Completion = (Result<[RESPValue], NotifierError>) -> Void
 
     private struct Entry {

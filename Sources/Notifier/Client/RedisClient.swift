@@ -6,6 +6,12 @@ package import Reactor
 import Synchronization
 package import Wire
 
+// How a process talks to Redis: one connection a purpose, which comes back by itself.
+// Flows through: commands out in the order they were given, replies back in the same order, published messages as they arrive.
+// Owner: a RedisLink owns one RedisConnection at a time; RedisClient (commands) and ChangeSubscriber own a link each. All on one loop.
+// Must hold: no queue without a limit in bytes; a command is answered or failed exactly once; a Redis that stays silent for 600 ms is away;
+//   no password in a description, an error or a log line.
+
 /// Commands to one Redis, pipelined on one connection that comes back by itself. An actor on its loop; while Redis is away every call fails
 /// at once.
 package actor RedisClient {

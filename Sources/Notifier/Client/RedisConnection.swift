@@ -11,12 +11,17 @@ final class RedisConnection: ConnectionHandler {
         var opened: () -> Void
         var closed: (NotifierError) -> Void
         /// A published message; the bytes are gone when the call returns.
-        var message: (_ channel: Span<UInt8>, _ payload: Span<UInt8>) -> Void
+        var message: (_ channel: Span<UInt8>, _ payload: Span<UInt8>) -> Void = { _, _ in }
         /// The messages of this read have all been told.
-        var readEnded: () -> Void
+        var readEnded: () -> Void = {}
+        /// Nodes of the cluster, while it greets.
+        var nodes: ([Endpoint]) -> Void = { _ in }
+        /// A node of the cluster named the owner of the keys in a command.
+        var moved: (_ owner: Endpoint) -> Void = { _ in }
     }
 
     private let configuration: NotifierConfiguration
+    private let server: Endpoint
     private let purpose: RedisPurpose
     private let greeting: RedisGreeting
     private let loop: Loop
@@ -28,12 +33,20 @@ final class RedisConnection: ConnectionHandler {
     private var connection: Connection?
     private var timer: LoopTimer?
 
-    init(_ configuration: NotifierConfiguration, purpose: RedisPurpose, on loop: Loop, events: Events) {
+    init(
+        _ configuration: NotifierConfiguration,
+        to server: Endpoint,
+        greeting: RedisGreeting,
+        purpose: RedisPurpose,
+        on loop: Loop,
+        events: Events
+    ) {
         self.configuration = configuration
+        self.server = server
+        self.greeting = greeting
         self.purpose = purpose
         self.loop = loop
         self.events = events
-        greeting = RedisGreeting(configuration, purpose: purpose)
         machine = RedisConnectionStateMachine(
             steps: greeting.steps,
             greetingLimit: configuration.connectTimeout.wholeMilliseconds,
@@ -47,7 +60,8 @@ final class RedisConnection: ConnectionHandler {
     func start() {
         switch machine.started() {
         case .connect:
-            connector = Connector.connect(to: configuration.endpoint.endpoint, on: loop, timeout: configuration.connectTimeout) { [self] in
+            let (tls, timeout) = (configuration.endpoint.tls, configuration.connectTimeout)
+            connector = Connector.connect(to: server, tls: tls, on: loop, timeout: timeout) { [self] in
                 connector = nil
                 connectEnded($0)
             }
@@ -77,7 +91,7 @@ final class RedisConnection: ConnectionHandler {
     private func connectEnded(_ result: Result<Connection, ReactorError>) {
         switch result {
         case .failure(let error):
-            close(NotifierError(.away, "no connection to Redis at \(configuration.endpoint): \(error.message)", underlying: error))
+            close(NotifierError(.away, "no connection to Redis at \(server): \(error.message)", underlying: error))
         case .success(let connection):
             guard let reader = RESPReader() else {
                 connection.close()
@@ -100,7 +114,8 @@ final class RedisConnection: ConnectionHandler {
     private func write(_ bytes: [UInt8], to connection: Connection) {
         switch connection.write(bytes) {
         case .sent, .pending: break
-        case .closed: close(NotifierError(.away, "the connection to Redis was lost"))
+        // `connectionClosed` follows and says why.
+        case .closed: break
         case .refused: close(NotifierError(.away, "Redis doesn't take what is sent to it"))
         }
     }
@@ -157,15 +172,16 @@ final class RedisConnection: ConnectionHandler {
     }
 
     private func received(_ reply: RESPValue) {
-        let error: String? = if case .error(let text) = reply { text } else { nil }
-        switch machine.replied(error: error, at: loop.milliseconds) {
+        switch machine.replied(reply, at: loop.milliseconds) {
         case .ignore: break
+        case .learn: events?.nodes(ClusterNodes.all(in: reply, said: server))
         case .opened(let delay):
             check(after: delay)
             events?.opened()
         case .deliver: deliver(reply)
         case .fail(let error): release(error)
         }
+        if case .error(let text) = reply, let owner = ClusterNodes.owner(in: text, said: server) { events?.moved(owner) }
     }
 
     private func deliver(_ reply: RESPValue) {
@@ -191,7 +207,7 @@ final class RedisConnection: ConnectionHandler {
         switch reason {
         case .local: close(NotifierError(.away, "the connection to Redis was closed"))
         case .reset: close(NotifierError(.away, "Redis reset the connection"))
-        case .failed(let error): close(NotifierError(.away, "the connection to Redis failed", underlying: error))
+        case .failed(let error): close(NotifierError(.away, "the connection to Redis failed: \(error.message)", underlying: error))
         }
     }
 

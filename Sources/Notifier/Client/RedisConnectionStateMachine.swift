@@ -1,6 +1,8 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+package import Wire
+
 /// Decides when one connection is ready, alive, away and over; a value, owned by its `RedisConnection`. Times are the loop's milliseconds.
 package struct RedisConnectionStateMachine {
     private enum State {
@@ -28,6 +30,8 @@ package struct RedisConnectionStateMachine {
     package enum ReplyAction {
         /// Part of the greeting, or too late.
         case ignore
+        /// Part of the greeting: the nodes of the cluster.
+        case learn
         case opened(checkAfter: UInt64)
         /// It answers the oldest command.
         case deliver
@@ -95,18 +99,18 @@ package struct RedisConnectionStateMachine {
         }
     }
 
-    /// A whole reply; `error` is its text when it is an error reply.
-    package mutating func replied(error: String?, at now: UInt64) -> ReplyAction {
+    /// A whole reply.
+    package mutating func replied(_ reply: RESPValue, at now: UInt64) -> ReplyAction {
         switch state {
         case .greeting(var left, let until):
             guard let step = left.popFirst() else { illegal("replied to nothing") }
-            if let error, step.isRequired {
+            if let error = step.fault(reply) {
                 state = .closed
-                return .fail(.reply(error, to: step.rawValue))
+                return .fail(error)
             }
             guard left.isEmpty else {
                 state = .greeting(left: left, until: until)
-                return .ignore
+                return step == .nodes ? .learn : .ignore
             }
             state = .ready(heard: now, ping: nil)
             return .opened(checkAfter: silenceLimit)

@@ -23,44 +23,76 @@ package struct RedisGreeting {
         case authenticate = "AUTH"
         case select = "SELECT"
         case name = "CLIENT"
+        /// Of a master that a sentinel named.
+        case role = "ROLE"
+        /// Of a cluster.
+        case nodes = "CLUSTER"
+        /// Any command on a key of ours: a node that hasn't got them says who has.
+        case owner = "ZRANGE"
         case ping = "PING"
         case subscribe = "SUBSCRIBE"
 
-        /// A server whose ACL forbids CLIENT is as good without the name.
-        var isRequired: Bool {
+        /// A server whose ACL forbids CLIENT is as good without the name, a cluster's first nodes may do, and any node publishes.
+        private var isRequired: Bool {
             switch self {
-            case .authenticate, .select, .ping, .subscribe: true
-            case .name: false
+            case .authenticate, .select, .role, .ping, .subscribe: true
+            case .name, .nodes, .owner: false
+            }
+        }
+
+        /// Why this answer ends the connection.
+        func fault(_ reply: RESPValue) -> NotifierError? {
+            if case .error(let text) = reply { return isRequired ? .reply(text, to: rawValue) : nil }
+            switch self {
+            case .role where reply.array?.first?.string != "master":
+                return NotifierError(.away, "the Redis that a sentinel named is not a master, or not yet; the sentinels are asked again")
+            case .authenticate, .select, .name, .role, .nodes, .owner, .ping, .subscribe:
+                return nil
             }
         }
     }
 
-    let steps: [Step]
-    let bytes: [UInt8]
+    private(set) var steps: [Step] = []
+    private(set) var bytes: [UInt8] = []
 
+    private init() {}
+
+    /// For a server that keeps and publishes what is ours.
     init(_ configuration: NotifierConfiguration, purpose: RedisPurpose) {
-        var steps: [Step] = []
-        var bytes: [UInt8] = []
-        if let password = configuration.endpoint.password {
-            steps.append(.authenticate)
-            bytes += RESPCommand.encode(["AUTH"] + (configuration.endpoint.user.map { [$0] } ?? []) + [password])
+        let endpoint = configuration.endpoint
+        add(.authenticate, endpoint.login)
+        if endpoint.database != 0 { add(.select, ["SELECT", String(endpoint.database)]) }
+        add(.name, ["CLIENT", "SETNAME", configuration.clientName])
+        switch endpoint.topology {
+        case .fixed: break
+        case .sentinel: add(.role, ["ROLE"])
+        case .cluster: add(.nodes, ["CLUSTER", "SLOTS"])
         }
-        if configuration.endpoint.database != 0 {
-            steps.append(.select)
-            bytes += RESPCommand.encode("SELECT", String(configuration.endpoint.database))
-        }
-        steps.append(.name)
-        bytes += RESPCommand.encode("CLIENT", "SETNAME", configuration.clientName)
         switch purpose {
         case .commands:
+            if endpoint.topology == .cluster { add(.owner, ["ZRANGE", RegistryKeys(cluster: configuration.keyPrefix).index, "0", "0"]) }
             // The one command whose answer shows that a missing AUTH is needed, or that the data set still loads.
-            steps.append(.ping)
-            bytes += RESPCommand.encode("PING")
+            add(.ping, ["PING"])
         case .subscription(let channels):
-            steps += channels.map { _ in .subscribe }
+            for _ in channels { steps.append(.subscribe) }
             bytes += RESPCommand.encode(["SUBSCRIBE"] + channels)
         }
-        self.steps = steps
-        self.bytes = bytes
+    }
+
+    static func sentinel(_ configuration: NotifierConfiguration) -> RedisGreeting {
+        var greeting = RedisGreeting()
+        greeting.add(.authenticate, configuration.endpoint.sentinelLogin)
+        greeting.add(.name, ["CLIENT", "SETNAME", configuration.clientName])
+        greeting.add(.ping, ["PING"])
+        return greeting
+    }
+
+    private mutating func add(_ step: Step, _ login: RedisLogin?) {
+        if let login { add(step, ["AUTH"] + login.arguments) }
+    }
+
+    private mutating func add(_ step: Step, _ command: [String]) {
+        steps.append(step)
+        bytes += RESPCommand.encode(command)
     }
 }

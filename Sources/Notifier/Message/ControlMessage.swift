@@ -6,9 +6,10 @@ import Wire
 /// What others must do at once; rare. About tokens and environments it is a hint only: both are swept without it too. An instance that misses
 /// what it is asked to do shows that by its state in the registry.
 package enum ControlMessage: Hashable, Sendable {
-    case tokenRevoked(tokenID: String)
-    /// Its grants, its expiry or its description are others than before.
-    case tokenChanged(tokenID: String)
+    /// `sequence` is the event's number in PostgreSQL's log of tokens: who misses the one before it has missed a message. An older process sends none.
+    case tokenRevoked(tokenID: String, sequence: Int64? = nil)
+    /// Its grants, its expiry or its description are others than before. Of the last event where this was none.
+    case tokenChanged(tokenID: String, sequence: Int64? = nil)
     case environmentDeleted(environmentID: String)
     case instanceDrain(InstanceOrder)
     case instanceReady(InstanceOrder)
@@ -29,7 +30,8 @@ package enum ControlMessage: Hashable, Sendable {
 
     private var fields: [(key: String, value: String)] {
         switch self {
-        case .tokenRevoked(let tokenID), .tokenChanged(let tokenID): [("tokenId", tokenID)]
+        case .tokenRevoked(let tokenID, let sequence), .tokenChanged(let tokenID, let sequence):
+            [("tokenId", tokenID)] + (sequence.map { [("sequence", String($0))] } ?? [])
         case .environmentDeleted(let environmentID): [("environmentId", environmentID)]
         case .instanceDrain(let order), .instanceReady(let order):
             [("role", order.role.rawValue), ("name", order.name), ("at", String(order.at))]
@@ -65,8 +67,8 @@ package enum ControlMessage: Hashable, Sendable {
         guard text.count <= longest, let members = text.withUnsafeBufferPointer({ members(of: $0) }) else { return nil }
         let message: ControlMessage? =
             switch members[type] {
-            case "token-revoked": members["tokenId"].map { .tokenRevoked(tokenID: $0) }
-            case "token-changed": members["tokenId"].map { .tokenChanged(tokenID: $0) }
+            case "token-revoked": members["tokenId"].map { .tokenRevoked(tokenID: $0, sequence: sequence(members)) }
+            case "token-changed": members["tokenId"].map { .tokenChanged(tokenID: $0, sequence: sequence(members)) }
             case "environment-deleted": members["environmentId"].map { .environmentDeleted(environmentID: $0) }
             case "instance-drain": InstanceOrder(members).map { .instanceDrain($0) }
             case "instance-ready": InstanceOrder(members).map { .instanceReady($0) }
@@ -76,6 +78,11 @@ package enum ControlMessage: Hashable, Sendable {
         // A member that no code covers must not ride along with a valid one.
         guard let mac = members[mac], members.count == message.fields.count + 2 else { return (message, false) }
         return (message, authenticator.isValid(mac, for: message.canonicalForm))
+    }
+
+    /// One that can't be read isn't covered by the code, and so isn't trusted.
+    private static func sequence(_ members: [String: String]) -> Int64? {
+        members["sequence"].flatMap { Int64($0) }
     }
 
     /// A flat object of strings, which every control message is.

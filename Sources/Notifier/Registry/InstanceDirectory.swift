@@ -10,7 +10,7 @@ package struct InstanceDirectory: Sendable {
 
     package init(_ client: RedisClient, cluster: String) {
         self.client = client
-        keys = RegistryKeys(cluster: cluster)
+        keys = RegistryKeys(cluster: client.configuration.endpoint.keyPrefix(cluster))
     }
 
     /// By role and name. Records that can't be read are left out.

@@ -30,7 +30,7 @@ package final class InstanceRegistry: Sendable {
         logger: Logger
     ) {
         self.client = client
-        keys = RegistryKeys(cluster: cluster)
+        keys = RegistryKeys(cluster: client.configuration.endpoint.keyPrefix(cluster))
         self.connections = connections
         self.logger = logger
         current = Mutex(Current(record: instance))

@@ -21,7 +21,7 @@ package final class WatcherDirectory: Sendable {
     /// To be made with its client, not later.
     package init(_ client: RedisClient, cluster: String) {
         self.client = client
-        keys = WatcherKeys(cluster: cluster)
+        keys = WatcherKeys(cluster: client.configuration.endpoint.keyPrefix(cluster))
         connections = Mutex(Connections(count: client.isConnected ? 1 : 0))
         client.whenConnected { [weak self] in
             self?.connections.withLock { $0 = Connections(count: $0.count + 1) }
@@ -39,17 +39,21 @@ package final class WatcherDirectory: Sendable {
     /// - Parameter environmentID: lower-case UUID.
     package func watchers(of environmentID: String) async throws(NotifierError) -> WatcherCounts {
         let members = try await client.send("ZRANGE", keys.index, "0", "-1").array ?? []
-        let names = members.compactMap { $0.string.map { keys.record(environmentID, $0) } }
+        let names = members.compactMap(\.string)
         guard !names.isEmpty else { return WatcherCounts([]) }
-        let replies = try await client.pipeline(RESPCommand.encode(["MGET"] + names), count: 1)
-        switch replies.first {
-        case .array(let values):
-            return WatcherCounts(values.compactMap { if case .bulk(let text) = $0 { WatcherRecord(decoding: text) } else { nil } })
-        case .error(let text):
+        var commands: [UInt8] = []
+        for name in names { commands += RESPCommand.encode(["HGET", keys.records(of: name), environmentID]) }
+        var records: [WatcherRecord] = []
+        for reply in try await client.pipeline(commands, count: names.count) {
+            switch reply {
+            case .bulk(let text): if let record = WatcherRecord(decoding: text) { records.append(record) }
+            // Nobody watches it there, or nobody is there any more.
+            case .null: break
             // An error is not the news that nobody watches.
-            throw .reply(text, to: "MGET")
-        default:
-            throw NotifierError(.protocolViolated, "Redis answered MGET with something else than a list")
+            case .error(let text): throw .reply(text, to: "HGET")
+            default: throw NotifierError(.protocolViolated, "Redis answered HGET with something else than a text")
+            }
         }
+        return WatcherCounts(records)
     }
 }

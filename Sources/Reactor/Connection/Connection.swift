@@ -45,14 +45,14 @@ package enum WriteOutcome: Hashable, Sendable {
 package final class Connection {
     package let loop: Loop
     package let remoteAddress: SocketAddress?
-    package private(set) weak var handler: (any ConnectionHandler)?
+    /// Kept until the connection closes.
+    private var handler: (any ConnectionHandler)?
 
     /// Bytes that may wait for the kernel. A single write into an empty buffer may be larger: a started message is always finished.
     package var pendingLimit = 1024 * 1024
 
     private var transport: SocketTransport
     private var poll: PollHandle?
-    private var retainedHandler: (any ConnectionHandler)?
     private var pending = PendingBytes()
     private var state = State.open
     private var isReadingPaused = false
@@ -67,12 +67,12 @@ package final class Connection {
         case closed
     }
 
-    init(_ descriptor: consuming Descriptor, remote: SocketAddress?, on loop: Loop) throws(ReactorError) {
+    init(_ descriptor: consuming Descriptor, _ session: TLSSession? = nil, remote: SocketAddress?, on loop: Loop) throws(ReactorError) {
         self.loop = loop
         remoteAddress = remote
         if case .unix? = remote {} else { descriptor.setStreamOptions() }
         let number = descriptor.number
-        transport = SocketTransport(descriptor)
+        transport = SocketTransport(descriptor, session)
         poll = try PollHandle(descriptor: number, on: loop) { _ in }
         poll?.setReady { [self] events in ready(events) }
     }
@@ -81,7 +81,6 @@ package final class Connection {
     package func start(_ handler: any ConnectionHandler) {
         loop.assertCurrent()
         self.handler = handler
-        retainedHandler = handler
         updateInterest()
     }
 
@@ -90,13 +89,12 @@ package final class Connection {
         loop.assertCurrent()
         guard state != .closed else { return }
         self.handler = handler
-        retainedHandler = handler
     }
 
     package var localAddress: SocketAddress? { transport.descriptorAddress }
     package var isOpen: Bool { state == .open }
     /// Bytes taken from callers that the kernel has not.
-    package var pendingBytes: Int { pending.count }
+    package var pendingBytes: Int { pending.count + transport.heldBytes }
 
     // MARK: Writing
 
@@ -114,11 +112,10 @@ package final class Connection {
             case .end, .failed: return failed()
             }
         }
-        guard sent < bytes.count else { return .sent }
+        guard sent < bytes.count || transport.isHolding else { return .sent }
         pending.append(bytes.extracting(sent...))
-        wantsDrained = true
-        updateInterest()
-        return .pending(pending.count)
+        waitForDrain()
+        return .pending(pendingBytes)
     }
 
     @discardableResult
@@ -133,7 +130,7 @@ package final class Connection {
         guard pending.isEmpty, !wantsDrained else { return 0 }
         switch transport.send(bytes) {
         case .moved(let count):
-            if count < bytes.count { waitForDrain() }
+            if count < bytes.count || transport.isHolding { waitForDrain() }
             return count
         case .wouldBlock:
             waitForDrain()
@@ -153,7 +150,8 @@ package final class Connection {
     package func shutdownOutput() {
         guard state == .open, !shutdownWhenFlushed else { return }
         shutdownWhenFlushed = true
-        if pending.isEmpty { transport.shutdownOutput() }
+        if pending.isEmpty, !transport.isHolding { transport.shutdownOutput() }
+        updateInterest()
     }
 
     // MARK: Reading
@@ -188,7 +186,7 @@ package final class Connection {
     package func closeWhenFlushed() {
         loop.assertCurrent()
         guard state == .open else { return }
-        guard !pending.isEmpty else {
+        guard !pending.isEmpty || transport.isHolding else {
             finish(.local)
             return
         }
@@ -205,14 +203,14 @@ package final class Connection {
         poll = nil
         transport.close()
         pending.removeAll()
-        let handler = retainedHandler
-        retainedHandler = nil
+        let handler = handler
+        self.handler = nil
         // Deferred: the handler may be the caller, in the middle of its own work.
         loop.defer { [self] in handler?.connectionClosed(self, reason) }
     }
 
     private func failed() -> WriteOutcome {
-        finish(.reset)
+        finish(transport.failure.map { .failed($0) } ?? .reset)
         return .closed
     }
 
@@ -222,12 +220,13 @@ package final class Connection {
         guard state != .closed else { return }
         var events: PollEvents = []
         if !isReadingPaused, !reachedEnd, handler != nil { events.insert(.readable) }
-        if !pending.isEmpty || wantsDrained { events.insert(.writable) }
-        poll?.watch(events)
+        if !pending.isEmpty || wantsDrained || transport.isHolding { events.insert(.writable) }
+        poll?.watch(transport.interest(events))
     }
 
     private func ready(_ events: PollEvents) {
-        if events.contains(.writable), !pending.isEmpty || wantsDrained { becameWritable() }
+        let events = transport.possible(events)
+        if events.contains(.writable), !pending.isEmpty || wantsDrained || transport.isHolding { becameWritable() }
         if events.contains(.readable), state == .open, !isReadingPaused, !reachedEnd { becameReadable() }
     }
 
@@ -240,25 +239,32 @@ package final class Connection {
             // After an error event libuv has stopped watching, and bytes that came before a reset are read before the reset is seen.
             updateInterest()
         case .wouldBlock:
-            // An error event that turned out to be none; libuv has stopped watching, so ask again.
+            // Part of a record, or an error event that turned out to be none: libuv has stopped watching then, so ask again.
             updateInterest()
         case .end:
             reachedEnd = true
             updateInterest()
             handler?.connectionReachedEnd(self)
         case .failed(let number):
-            finish(number == ECONNRESET || number == EPIPE ? .reset : .failed(.system("read from a peer", errno: number)))
+            if let failure = transport.failure {
+                finish(.failed(failure))
+            } else {
+                finish(number == ECONNRESET || number == EPIPE ? .reset : .failed(.system("read from a peer", errno: number)))
+            }
         }
     }
 
     private func becameWritable() {
-        while !pending.isEmpty {
-            let outcome = pending.withUnsent { transport.send($0) }
+        while !pending.isEmpty || transport.isHolding {
+            let outcome = pending.isEmpty ? transport.flush() : pending.withUnsent { transport.send($0) }
             switch outcome {
-            case .moved(let count): pending.removeFirst(count)
-            case .wouldBlock: return
+            case .moved(let count):
+                pending.removeFirst(count)
+            case .wouldBlock:
+                updateInterest()
+                return
             case .end, .failed:
-                finish(.reset)
+                _ = failed()
                 return
             }
         }

@@ -1,13 +1,13 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-import CUV
 import Glibc
 
 /// Opens one outgoing connection; confined to its loop. Ends with exactly one call of `done`, or none after `cancel`.
 package final class Connector {
     private let loop: Loop
     private let endpoint: Endpoint
+    private let tls: TLSContext?
     private var remaining: [SocketAddress] = []
     private var lastError: ReactorError?
     private var attempt: Attempt?
@@ -18,27 +18,33 @@ package final class Connector {
         let descriptor: Descriptor
         let poll: PollHandle
         let address: SocketAddress
+        /// Once the socket is connected and its handshake has begun.
+        var session: TLSSession?
     }
 
-    /// Resolves the endpoint and tries its addresses in turn, all within `timeout`. The new connection is not started: `done` gives it a
-    /// handler or closes it.
+    /// Resolves the endpoint and tries its addresses in turn, handshakes included, all within `timeout`. The new connection is not started:
+    /// `done` gives it a handler or closes it.
+    ///
+    /// With `tls` the peer must show a certificate for the endpoint's host, which may be a numeric address.
     @discardableResult
     package static func connect(
         to endpoint: Endpoint,
+        tls: TLSContext? = nil,
         on loop: Loop,
         timeout: Duration,
         _ done: @escaping (Result<Connection, ReactorError>) -> Void
     ) -> Connector {
-        let connector = Connector(endpoint, loop: loop, done: done)
+        let connector = Connector(endpoint, tls: tls, loop: loop, done: done)
         connector.deadline = loop.after(timeout) {
-            connector.finish(.failure(ReactorError(.connectTimedOut, "connect to \(endpoint): no answer within \(timeout)")))
+            connector.finish(.failure(ReactorError(.connectTimedOut, "\(connector.step) \(endpoint): no answer within \(timeout)")))
         }
         connector.begin()
         return connector
     }
 
-    private init(_ endpoint: Endpoint, loop: Loop, done: @escaping (Result<Connection, ReactorError>) -> Void) {
+    private init(_ endpoint: Endpoint, tls: TLSContext?, loop: Loop, done: @escaping (Result<Connection, ReactorError>) -> Void) {
         self.endpoint = endpoint
+        self.tls = tls
         self.loop = loop
         self.done = done
     }
@@ -78,7 +84,7 @@ package final class Connector {
                 guard status == 0 || status == EINPROGRESS else {
                     throw ReactorError.system("connect to \(address)", errno: status)
                 }
-                let poll = try PollHandle(descriptor: descriptor.number, on: loop) { _ in self.connectEnded() }
+                let poll = try PollHandle(descriptor: descriptor.number, on: loop) { _ in self.ready() }
                 poll.watch(.writable)
                 attempt = Attempt(descriptor: descriptor, poll: poll, address: address)
                 return
@@ -89,29 +95,61 @@ package final class Connector {
         finish(.failure(lastError ?? ReactorError(.connectRefused, "connect to \(endpoint): no address left to try")))
     }
 
-    private func connectEnded() {
+    private func ready() {
         switch attempt.take() {
         case .none:
             return
-        case .some(let attempt):
-            let address = attempt.address
-            attempt.poll.close()
-            let descriptor = attempt.descriptor
-            let number = descriptor.pendingError
-            guard number == 0 else {
-                lastError = .system("connect to \(address)", errno: number)
+        case .some(var attempt):
+            do throws(ReactorError) {
+                guard try advance(&attempt) else {
+                    self.attempt = consume attempt
+                    return
+                }
+            } catch {
+                attempt.poll.close()
+                lastError = error
                 tryNext()
                 return
             }
-            connected(descriptor, address)
+            connected(attempt)
         }
     }
 
-    private func connected(_ descriptor: consuming Descriptor, _ address: SocketAddress) {
+    /// True when nothing is left to wait for.
+    private func advance(_ attempt: inout Attempt) throws(ReactorError) -> Bool {
+        if attempt.session == nil {
+            let number = attempt.descriptor.pendingError
+            guard number == 0 else { throw .system("connect to \(attempt.address)", errno: number) }
+            guard let tls else { return true }
+            attempt.session = try TLSSession(tls, descriptor: attempt.descriptor.number, host: endpoint.host, peer: endpoint.description)
+        }
+        switch attempt.session?.shakeHands() {
+        case .finished, nil:
+            return true
+        case .waits(let events):
+            attempt.poll.watch(events)
+            return false
+        case .failed(let error):
+            throw error
+        }
+    }
+
+    private func connected(_ attempt: consuming Attempt) {
+        // Before the connection polls the same descriptor.
+        attempt.poll.close()
+        let (address, session) = (attempt.address, attempt.session)
         do throws(ReactorError) {
-            finish(.success(try Connection(descriptor, remote: address, on: loop)))
+            finish(.success(try Connection(attempt.descriptor, session, remote: address, on: loop)))
         } catch {
             finish(.failure(error))
+        }
+    }
+
+    /// For the message of a time-out.
+    private var step: String {
+        switch attempt {
+        case .some(let attempt): attempt.session == nil ? "connect to" : "TLS handshake with"
+        case .none: "connect to"
         }
     }
 

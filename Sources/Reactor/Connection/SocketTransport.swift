@@ -13,12 +13,16 @@ enum TransferOutcome {
     case failed(Int32)
 }
 
-/// The plain socket under a connection; owned by it. TLS takes this place with the same calls, so a connection never sees records or handshakes.
+/// The socket under a connection, with TLS where the connection has a session; owned by it. The calls are the same, so a connection never
+/// sees records or handshakes, and a plain one carries a pointer that is nil.
 struct SocketTransport: ~Copyable {
     private var descriptor: Descriptor?
+    private var session: TLSSession?
 
-    init(_ descriptor: consuming Descriptor) {
+    /// The session's handshake has been done.
+    init(_ descriptor: consuming Descriptor, _ session: TLSSession? = nil) {
         self.descriptor = consume descriptor
+        self.session = session
     }
 
     private var number: Int32 {
@@ -36,6 +40,7 @@ struct SocketTransport: ~Copyable {
     }
 
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransferOutcome {
+        if let session { return session.receive(into: buffer) }
         while true {
             let count = recv(number, buffer.baseAddress, buffer.count, 0)
             if count > 0 { return .moved(count) }
@@ -50,6 +55,7 @@ struct SocketTransport: ~Copyable {
 
     func send(_ bytes: Span<UInt8>) -> TransferOutcome {
         guard bytes.count > 0 else { return .moved(0) }
+        if let session { return session.send(bytes) }
         let number = number
         return bytes.withUnsafeBytes { raw in
             while true {
@@ -64,7 +70,30 @@ struct SocketTransport: ~Copyable {
         }
     }
 
+    // MARK: What TLS adds
+
+    /// Bytes that `send` took and the kernel has not; a plain socket has none.
+    var heldBytes: Int { session?.heldBytes ?? 0 }
+    /// A `flush` is due when the socket is writable.
+    var isHolding: Bool { session?.isHolding ?? false }
+
+    /// `moved(0)` once nothing is held any more.
+    func flush() -> TransferOutcome {
+        session?.flush() ?? .moved(0)
+    }
+
+    /// What to poll for when the connection waits for `events`, and what it can try after them.
+    func interest(_ events: PollEvents) -> PollEvents { session?.interest(events) ?? events }
+    func possible(_ events: PollEvents) -> PollEvents { session?.possible(events) ?? events }
+
+    /// Why a call failed, where it wasn't the socket that did.
+    var failure: ReactorError? { session?.failure }
+
+    // MARK: The end
+
     func shutdownOutput() {
+        // The socket's own FIN after it would cut off a farewell that still waits.
+        if let session, case .wouldBlock = session.sayGoodbye() { return }
         _ = shutdown(number, Int32(SHUT_WR))
     }
 
@@ -74,6 +103,8 @@ struct SocketTransport: ~Copyable {
     }
 
     mutating func close() {
+        session?.close()
+        session = nil
         descriptor = nil
     }
 }

@@ -47,6 +47,14 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Its name or numeric address; a Unix socket has none.
+    var host: String {
+        switch kind {
+        case .tcp(let host, _): host
+        case .unix: ""
+        }
+    }
+
     package var description: String {
         switch kind {
         case .unix(let path): "unix:\(path)"

@@ -4,12 +4,12 @@
 package import Foundation
 
 extension ConfigurationStore {
-    private static let changeColumns = """
+    static let changeColumns = """
         c.revision, c.first, c.last, c.mark, c.name, c.kind, c.visible, c.value, c.version, (extract(epoch FROM c.at) * 1000)::bigint, c.actor
         """
 
     /// `base` is the position of the first of `changeColumns`.
-    private static func change(_ row: PostgresResult.Row, environmentID: UUID, base: Int32) -> Change {
+    static func change(_ row: PostgresResult.Row, environmentID: UUID, base: Int32) -> Change {
         let kind = row.kind(base + 5)
         let isVisible = row.flag(base + 6)
         return Change(

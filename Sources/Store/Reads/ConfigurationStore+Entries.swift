@@ -115,15 +115,19 @@ extension ConfigurationStore {
     package func snapshot(environmentID: UUID) async throws(StoreError) -> Snapshot {
         let result = try await read(Self.wholeEnvironment.call { $0.add(environmentID) })
         guard let head = result.first else { throw StoreError(.notFound, "there is no such environment") }
-        let entries = result.rows.lazy.filter { !$0.isNull(2) }.map { row in
+        return Snapshot(revision: head.integer(0), mark: head.mark(1), entries: Self.snapshotEntries(result.rows, base: 2))
+    }
+
+    /// `base` is the position of name, kind, value, version and revision; the outer join's row without an entry is left out.
+    static func snapshotEntries(_ rows: PostgresResult.Rows, base: Int32) -> [SnapshotEntry] {
+        rows.lazy.filter { !$0.isNull(base) }.map { row in
             SnapshotEntry(
-                name: row.text(2),
-                kind: row.kind(3),
-                value: StoredValue(kind: row.kind(3), text: row.text(4)),
-                version: row.integer(5),
-                revision: row.integer(6)
+                name: row.text(base),
+                kind: row.kind(base + 1),
+                value: StoredValue(kind: row.kind(base + 1), text: row.text(base + 2)),
+                version: row.integer(base + 3),
+                revision: row.integer(base + 4)
             )
         }
-        return Snapshot(revision: head.integer(0), mark: head.mark(1), entries: Array(entries))
     }
 }

@@ -64,8 +64,9 @@ extension ConfigurationStore {
             }
         }
         do throws(StoreError) {
-            var receipts = 0
-            try await untilNone(&receipts) { Self.receiptTrimming.call { $0.add(Self.retentionBatch) } }
+            var others = 0
+            try await untilNone(&others) { Self.receiptTrimming.call { $0.add(Self.retentionBatch) } }
+            try await untilNone(&others) { Self.tokenEventTrimming.call { $0.add(Self.retentionBatch) } }
         } catch {
             trimmed.failure = trimmed.failure ?? error
         }

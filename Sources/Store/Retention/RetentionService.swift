@@ -1,7 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-// What grows with time and is allowed to go: old changes, old audit rows, receipts of a day ago.
+// What grows with time and is allowed to go: old changes, old audit rows, receipts and token events of a day ago.
 // Flows through: a policy from the configuration, a lease so that one instance at a time works, small batches until nothing old is left.
 // Owner: each API runs the service; PostgreSQL holds the lease.
 // Must hold: an environment says how far it is trimmed before the first row goes, in the same database, so no reader takes a part for the

@@ -8,10 +8,10 @@
 
 package enum Migrations {
     /// Step n is `all[n - 1]`. A new text of a function needs a step too, if only an empty one: without one nothing is run.
-    package static let all = [tables, "", history, versions]
+    package static let all = [tables, "", history, versions, tokenLog]
     package static var latest: Int { all.count }
     /// Runs with the last step, in its transaction.
-    static let functions = MutationFunction.sql + RemovalFunction.sql
+    static let functions = MutationFunction.sql + RemovalFunction.sql + TokenEventFunction.sql
 
     private static let tables = """
         CREATE TABLE keyvane.setting (
@@ -194,6 +194,31 @@ package enum Migrations {
         ALTER TABLE keyvane.project ADD COLUMN version bigint NOT NULL DEFAULT 1;
         ALTER TABLE keyvane.environment ADD COLUMN version bigint NOT NULL DEFAULT 1;
         ALTER TABLE keyvane.token ADD COLUMN version bigint NOT NULL DEFAULT 1;
+
+        DROP TYPE IF EXISTS keyvane.mutation_row CASCADE;
+        """
+    /// The log of what became of tokens. Number 0 is where a history begins, so that every reader has a row to start from.
+    private static let tokenLog = """
+        -- One row: the number of the last event. Locked until its transaction ends, so that numbers have no gaps and rise as commits do.
+        CREATE TABLE keyvane.token_log (
+            is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+            last bigint NOT NULL
+        );
+        INSERT INTO keyvane.token_log (last) VALUES (0);
+
+        -- Append-only; the oldest rows go in time, the newest stays.
+        CREATE TABLE keyvane.token_event (
+            sequence bigint PRIMARY KEY,
+            -- Tells this history from one with the same numbers: the database may be restored from a copy.
+            mark bigint NOT NULL,
+            token_id text COLLATE "C" NOT NULL,
+            kind text NOT NULL CHECK (kind IN ('origin', 'changed', 'revoked')),
+            at timestamptz NOT NULL
+        );
+        INSERT INTO keyvane.token_event VALUES (0, floor(random() * 4294967296)::bigint, '', 'origin', now());
+
+        -- The last event of the token, 0 where it has had none.
+        ALTER TABLE keyvane.token ADD COLUMN event bigint NOT NULL DEFAULT 0;
 
         DROP TYPE IF EXISTS keyvane.mutation_row CASCADE;
         """

@@ -44,10 +44,15 @@ extension ConfigurationStore {
         guard let row = try await read(Self.keyOfEnvironment.call { $0.add(environmentID) }).first else {
             throw StoreError(.notFound, "there is no such environment")
         }
-        let projectID = row.uuid(0)
+        return try projectKey(environmentID: environmentID, projectID: row.uuid(0), wrapped: row.text(1))
+    }
+
+    /// The same with the wrapped key at hand.
+    func projectKey(environmentID: UUID, projectID: UUID, wrapped: String) throws(StoreError) -> ProjectKey {
+        if let key = keys.withLock({ $0[environmentID] }) { return key }
         let key: ProjectKey
         do throws(StoreError) {
-            key = ProjectKey(try keyRing.unwrap(row.text(1), place: ProjectKey.place(projectID: projectID)))
+            key = ProjectKey(try keyRing.unwrap(wrapped, place: ProjectKey.place(projectID: projectID)))
         } catch {
             // Nothing of this project can be sealed or opened here until an operator acts, whoever asks.
             logger.error(

@@ -2,21 +2,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Who may do what.
-// Flows through: a token's text to its record, a record to its access to one environment.
+// Flows through: a token's text to its record, a record to its access to one environment; what becomes of it into a log that gateways follow.
 // Owner: the database has the records and hashes; the text exists once, in the answer to its creation.
 // Must hold: a wrong, expired or revoked token is nil, without saying which; comparing takes the same time wherever texts differ.
 
 package import Foundation
 
 extension ConfigurationStore {
+    /// Those of a receipt's record.
     private static let columns = [
         "t.id", "t.description", "t.grants", "left(t.is_root::text, 1)", "(extract(epoch FROM t.expires_at) * 1000)::bigint",
         "(extract(epoch FROM t.created_at) * 1000)::bigint", "t.created_by", "(extract(epoch FROM t.last_used_at) * 1000)::bigint",
         "t.version",
     ]
-    private static let selected = columns.joined(separator: ", ")
+    /// What `record` reads.
+    static let tokenColumns = (columns + ["t.event"]).joined(separator: ", ")
+    private static let eventColumn = Int32(columns.count)
+    static let tokenColumnCount = eventColumn + 1
 
-    private static func record(_ row: PostgresResult.Row) -> TokenRecord {
+    static func record(_ row: PostgresResult.Row, hasEvent: Bool = true) -> TokenRecord {
         TokenRecord(
             id: row.text(0),
             description: row.text(1),
@@ -27,7 +31,9 @@ extension ConfigurationStore {
             createdBy: row.text(6),
             lastUsedAt: row.date(7),
             isRoot: row.flag(3),
-            version: row.integer(8)
+            version: row.integer(8),
+            // Receipts of an older version have none.
+            event: hasEvent ? row.optionalInteger(eventColumn) ?? 0 : 0
         )
     }
 
@@ -85,9 +91,9 @@ extension ConfigurationStore {
             parameters.add(requestID)
             parameters.add(sealed)
         }
-        let record = Self.record(receipt.row)
+        let record = Self.record(receipt.row, hasEvent: false)
         guard receipt.isRepeated, let key else { return (record, text) }
-        return (record, try ReceiptSeal(keyRing, key).open(receipt.row.text(9)))
+        return (record, try ReceiptSeal(keyRing, key).open(receipt.row.text(Self.eventColumn)))
     }
 
     /// - Throws: `invalid` for grants that can't be.
@@ -117,12 +123,12 @@ extension ConfigurationStore {
                     AND (n.description, n.grants, n.expires_at) IS DISTINCT FROM (t.description, t.grants, t.expires_at)
                 RETURNING t.*, old.grants AS old_grants
             ), \(audited("update", "changed", grants: "x.old_grants || x.grants", actor: "$8", request: "$9")), present AS (
-                SELECT id, description, grants, is_root, expires_at, created_at, created_by, last_used_at, version FROM changed
-                UNION ALL SELECT id, description, grants, is_root, expires_at, created_at, created_by, last_used_at, version FROM old
+                SELECT id, description, grants, is_root, expires_at, created_at, created_by, last_used_at, version, event FROM changed
+                UNION ALL SELECT id, description, grants, is_root, expires_at, created_at, created_by, last_used_at, version, event FROM old
                 WHERE NOT EXISTS (SELECT FROM changed)
             )
             """,
-        columns: columns,
+        columns: columns + ["t.event"],
         status: """
             (SELECT CASE WHEN NOT ($7::text[] IS NULL OR old.version::text = ANY ($7::text[])) THEN 'precondition_failed'
                 WHEN old.version <> $6::bigint THEN 'moved' ELSE 'ok' END FROM old)
@@ -170,7 +176,7 @@ extension ConfigurationStore {
 
     private static let byID = PostgresStatement(
         "token",
-        "SELECT \(selected), t.hash, t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute' "
+        "SELECT \(tokenColumns), t.hash, t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute' "
             + "FROM keyvane.token t WHERE t.id = $1 AND t.revoked_at IS NULL"
     )
 
@@ -190,7 +196,7 @@ extension ConfigurationStore {
         guard let id = TokenText.id(of: text) else { return try await authenticate(connecting: text) }
         guard let row = try await read(Self.byID.call { $0.add(id) }).first else { return nil }
         let record = Self.record(row)
-        let matches = TokenText.matches(Array(row.text(9).utf8), Array(Self.hexadecimal(hash).utf8))
+        let matches = TokenText.matches(Array(row.text(Self.tokenColumnCount).utf8), Array(Self.hexadecimal(hash).utf8))
         guard matches, !record.isExpired(at: Date()) else { return nil }
         noteUse(row, id)
         return record
@@ -198,7 +204,7 @@ extension ConfigurationStore {
 
     /// At most once a minute, and nobody waits for it.
     private func noteUse(_ row: PostgresResult.Row, _ id: String) {
-        if row.flag(10) { writeSomeTime(Self.used.call { $0.add(id) }) }
+        if row.flag(Self.tokenColumnCount + 1) { writeSomeTime(Self.used.call { $0.add(id) }) }
     }
 
     /// A connect token is what its parent is at this moment, or less.
@@ -217,20 +223,20 @@ extension ConfigurationStore {
 
     /// Nil where there is none, or it has been revoked.
     package func token(_ id: String) async throws(StoreError) -> TokenRecord? {
-        try await read(Self.byID.call { $0.add(id) }).first.map(Self.record)
+        try await read(Self.byID.call { $0.add(id) }).first.map { Self.record($0) }
     }
 
-    private static let everKnown = PostgresStatement("token_ever", "SELECT \(selected) FROM keyvane.token t WHERE t.id = $1")
+    private static let everKnown = PostgresStatement("token_ever", "SELECT \(tokenColumns) FROM keyvane.token t WHERE t.id = $1")
 
     /// Also one that has been revoked, for whoever asks a second time to revoke it.
     package func formerToken(_ id: String) async throws(StoreError) -> TokenRecord? {
-        try await read(Self.everKnown.call { $0.add(id) }).first.map(Self.record)
+        try await read(Self.everKnown.call { $0.add(id) }).first.map { Self.record($0) }
     }
 
     private static let page = PostgresStatement(
         "tokens",
         """
-        SELECT \(selected) FROM keyvane.token t
+        SELECT \(tokenColumns) FROM keyvane.token t
         WHERE t.id > $1 AND t.revoked_at IS NULL
             AND ($3::text IS NULL OR position(lower($3) IN lower(t.description)) > 0 OR position(lower($3) IN t.id) > 0)
         ORDER BY t.id LIMIT $2::bigint
@@ -246,7 +252,7 @@ extension ConfigurationStore {
                 parameters.add(text)
             }
         )
-        return Page(result.rows.map(Self.record), of: page, cursor: \.id)
+        return Page(result.rows.map { Self.record($0) }, of: page, cursor: \.id)
     }
 
     private static let revocation = ReceiptStatement(
@@ -260,19 +266,22 @@ extension ConfigurationStore {
                 WHERE t.id = old.id AND ($4::text[] IS NULL OR old.version::text = ANY ($4::text[])) RETURNING t.*
             ), \(audited("revoke", "revoked", grants: "x.grants", actor: "$2", request: "$3"))
             """,
-        columns: ["old.id"],
+        columns: ["old.id", "revoked.event"],
         status: "CASE WHEN revoked.id IS NULL THEN 'precondition_failed' ELSE 'ok' END",
         from: "old LEFT JOIN revoked ON true"
     )
 
+    /// - Returns: the number of the event, as far as it is known.
     /// - Throws: `not_found`, `precondition_failed`.
-    package func revokeToken(_ id: String, _ origin: MutationOrigin) async throws(StoreError) {
-        _ = try await once(origin.key, Self.revocation, refusal: Self.refusal) { parameters in
+    @discardableResult
+    package func revokeToken(_ id: String, _ origin: MutationOrigin) async throws(StoreError) -> Int64? {
+        let receipt = try await once(origin.key, Self.revocation, refusal: Self.refusal) { parameters in
             parameters.add(id)
             parameters.add(origin.actor)
             parameters.add(origin.requestID)
             parameters.add(list: origin.condition)
         }
+        return receipt.row.optionalInteger(1)
     }
 
     /// False where there is no such token.

@@ -38,6 +38,7 @@ extension TokenRecord {
             lastUsedAt: lastUsedAt,
             isRoot: isRoot,
             version: version,
+            event: event,
             connection: claims
         )
     }

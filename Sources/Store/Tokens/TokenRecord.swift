@@ -15,6 +15,8 @@ package struct TokenRecord: Hashable, Sendable {
     package let isRoot: Bool
     /// Counts the changes of its fields; its last use is none.
     package let version: Int64
+    /// The number of its last event in the log of tokens, 0 where it has had none.
+    package let event: Int64
     /// Of a connect token, which goes by its parent's id: it ends with it, and acts in its name.
     package let connection: ConnectTokenClaims?
 
@@ -28,6 +30,7 @@ package struct TokenRecord: Hashable, Sendable {
         lastUsedAt: Date? = nil,
         isRoot: Bool = false,
         version: Int64 = 1,
+        event: Int64 = 0,
         connection: ConnectTokenClaims? = nil
     ) {
         self.id = id
@@ -39,6 +42,7 @@ package struct TokenRecord: Hashable, Sendable {
         self.lastUsedAt = lastUsedAt
         self.isRoot = isRoot
         self.version = version
+        self.event = event
         self.connection = connection
     }
 

@@ -197,7 +197,7 @@ import Wire
     }
 
     @Test mutating func limits() throws {
-        for number in 0..<WatchSessionStateMachine.environmentLimit {
+        for number in 0..<WatchLimits().environments {
             let path = try EnvironmentPath(parsing: "a/b/e\(number)")
             // Two seconds, so that the rate isn't met.
             let actions = session.received(.subscribe(SubscribeRequest(environment: path)), at: UInt32(number / 80))

@@ -134,6 +134,31 @@ import Testing
         #expect(names == log.changes.map(\.name))
     }
 
+    /// Regression: where a transaction ended with something invisible, a frame that was cut behind it told a revision inside of it.
+    @Test(arguments: [true, false])
+    func cutFramesEndWhereTransactionsDo(isResumed: Bool) throws {
+        var log = FeedLog()
+        let group = group(log.head, names: ["V*"])
+        let start = log.head
+        let big = String(repeating: "v", count: 60_000)
+        for round in 0..<60 { log.commit([("V\(round)", big), ("HIDDEN", "\(round)")]) }
+        let bytes: [UInt8]
+        if isResumed {
+            var content = log.content
+            content.remember(log.changes)
+            bytes = try #require(try group.start(since: start.revision, isConflated: false, in: content, at: 0)).bytes
+        } else {
+            bytes = try group.publication(of: log.changes, leadingTo: log.head).frames.flatMap(\.bytes)
+        }
+        let cut = try frames(bytes)
+        #expect(cut.count > 2)
+        for frame in cut {
+            let end = try #require(log.changes.first { $0.revision == frame.revision })
+            #expect(end.revision == end.last)
+            #expect(frame.cursor == end.cursor.description)
+        }
+    }
+
     /// Watchers with a filter start and come back at any time: each one's `previousRevision` is always the `revision` of its frame before,
     /// and its values are always those of the log.
     @Test(arguments: 0..<60)

@@ -15,6 +15,7 @@ final class CountingSource: ConfigurationSource {
         var heads = 0
         var authentications = 0
         var tokens = 0
+        var tokenEvents = 0
     }
 
     private struct State {
@@ -74,6 +75,11 @@ final class CountingSource: ConfigurationSource {
     func authenticate(_ text: String) async throws(StoreError) -> TokenRecord? {
         try count(\.authentications)
         return try await source.authenticate(text)
+    }
+
+    func tokenEvents(after place: TokenLogPlace?, limit: Int) async throws(StoreError) -> TokenEventPage {
+        try count(\.tokenEvents)
+        return try await source.tokenEvents(after: place, limit: limit)
     }
 
     func token(_ id: String) async throws(StoreError) -> TokenRecord? {

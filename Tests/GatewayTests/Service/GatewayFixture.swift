@@ -14,6 +14,8 @@ import TestSupport
 final class GatewayFixture: Sendable {
     static let rootToken = "root-token-of-the-tests-0123456789-abcdef"
     static let authenticator = MessageAuthenticator(key: Array(0..<32))
+    /// Each gateway has a Redis, a database and loops of its own.
+    private static let turns = Turns(16)
     static let silent = Logger(label: "gateway-tests") { _ in SwiftLogNoOpLogHandler() }
 
     let service: GatewayService
@@ -64,20 +66,22 @@ final class GatewayFixture: Sendable {
         var configuration = GatewayConfiguration(listen: Endpoint(host: "127.0.0.1", port: 0), name: "gateway-1")
         configure(&configuration)
         let settings = configuration
-        return try await withPostgresDatabase { database in
-            try await lend(own) { redis in
-                try await LoopGroup.withLoops(count: loops + 2) { all in
-                    try await LoopGroup.withLoops(count: loops, name: "gateway") { gatewayLoops in
-                        try await run(
-                            settings,
-                            hooks,
-                            database,
-                            redis,
-                            notifier: try notifier(redisURL ?? redis.url),
-                            all,
-                            gatewayLoops,
-                            body
-                        )
+        return try await turns.withTurn {
+            try await withPostgresDatabase { database in
+                try await lend(own) { redis in
+                    try await LoopGroup.withLoops(count: loops + 2) { all in
+                        try await LoopGroup.withLoops(count: loops, name: "gateway") { gatewayLoops in
+                            try await run(
+                                settings,
+                                hooks,
+                                database,
+                                redis,
+                                notifier: try notifier(redisURL ?? redis.url),
+                                all,
+                                gatewayLoops,
+                                body
+                            )
+                        }
                     }
                 }
             }

@@ -39,6 +39,27 @@ import Testing
         }
     }
 
+    /// Regression: every watcher of the token was sent its whole configuration again.
+    @Test func anotherExpiryIsNoReasonToBeginAnew() async throws {
+        try await GatewayFixture.with(configure: Self.slow) { gateway in
+            let token = try await gateway.token()
+            let watcher = try await gateway.watch(token: token.text)
+            let root = MutationOrigin(actor: "root")
+            let later = TokenChange(expiry: .at(Date(timeIntervalSinceNow: 3600)))
+            let changed = try #require(try await gateway.store.changeToken(token.record, later, root))
+            try await gateway.publisher.publish(.tokenChanged(tokenID: token.record.id))
+            let soon = TokenChange(expiry: .at(Date(timeIntervalSinceNow: 2)))
+            _ = try #require(try await gateway.store.changeToken(changed, soon, root))
+            try await gateway.publisher.publish(.tokenChanged(tokenID: token.record.id))
+            // It is of effect all the same.
+            guard case .closed(4401, _) = try await watcher.client.end() else {
+                Issue.record("the new expiry was not heard of")
+                return
+            }
+            #expect(watcher.frames.filter { $0.type == "snapshot" }.count == 1)
+        }
+    }
+
     @Test func aRevocationEndsTheConnectTokensToo() async throws {
         try await GatewayFixture.with(configure: Self.slow) { gateway in
             try await gateway.commit(.set("A", "1"), .set("B", "2"))

@@ -48,11 +48,12 @@ import Testing
         try await GatewayFixture.with { gateway in
             let token = try await gateway.token()
             let watcher = try await gateway.watch(token: token.text)
-            let before = gateway.source.counts.tokens
+            let before = gateway.source.counts
             let forged = #"{"type":"token-revoked","tokenId":"\#(token.record.id)"}"#
             _ = try await gateway.redis.command("PUBLISH", "change-notifier:control", forged)
-            let looked = try await eventually("a look-up") { gateway.source.counts.tokens > before ? true : nil }
+            let looked = try await eventually("a look at the log") { gateway.source.counts.tokenEvents > before.tokenEvents ? true : nil }
             #expect(looked)
+            #expect(gateway.source.counts.tokens == before.tokens)
             try await gateway.commit(.set("A", "1"))
             try await watcher.values(at: 1)
         }

@@ -97,11 +97,14 @@ struct TokenRoutes: Sendable {
             let change = try TokenChangeBody(sent.json(), of: token, maker: call.token, now: Date()).change
             let origin = call.origin(sent, condition: condition)
             let answer = try await route(id).answer(ifDone: [.cacheControl: "no-store"]) { () throws(StoreError) in
-                try await store.changeToken(token, change, origin)
+                let changed = try await store.changeToken(token, change, origin)
+                if let changed {
+                    cache.forget(tokenID: id)
+                    announcer.changed(changed)
+                }
+                return changed
             }
             guard let answer else { continue }
-            cache.forget(tokenID: id)
-            announcer.changed(tokenID: id)
             return answer
         }
         throw Problem.unavailable("The token is being changed by too many at once. Try again.")
@@ -117,9 +120,9 @@ struct TokenRoutes: Sendable {
         let input = try await call.input()
         try input.requireEmpty()
         return try await route(token.id).remove(announcer) { () throws(StoreError) in
-            try await store.revokeToken(token.id, call.origin(input, condition: condition))
+            let sequence = try await store.revokeToken(token.id, call.origin(input, condition: condition))
             cache.forget(tokenID: token.id)
-            announcer.revoked(tokenID: token.id)
+            announcer.revoked(tokenID: token.id, sequence: sequence)
             return []
         }
     }

@@ -3,6 +3,7 @@
 
 import Notifier
 import Testing
+import Wire
 
 @Suite("The life of a connection to Redis")
 struct RedisConnectionStateMachineTests {
@@ -15,7 +16,7 @@ struct RedisConnectionStateMachineTests {
         var machine = machine([.ping])
         _ = machine.started()
         _ = machine.connected(at: now)
-        _ = machine.replied(error: nil, at: now)
+        _ = machine.replied(.simple("OK"), at: now)
         return machine
     }
 
@@ -27,14 +28,14 @@ struct RedisConnectionStateMachineTests {
             return
         }
         for _ in 0..<4 {
-            guard case .ignore = machine.replied(error: nil, at: 110) else {
+            guard case .ignore = machine.replied(.simple("OK"), at: 110) else {
                 Issue.record("ready too early")
                 return
             }
             #expect(!machine.isReady)
         }
-        guard case .opened(checkAfter: 300) = machine.replied(error: nil, at: 120),
-            case .deliver = machine.replied(error: "ERR no", at: 130)
+        guard case .opened(checkAfter: 300) = machine.replied(.simple("OK"), at: 120),
+            case .deliver = machine.replied(.error("ERR no"), at: 130)
         else {
             Issue.record("replies after the greeting answer commands")
             return
@@ -47,13 +48,49 @@ struct RedisConnectionStateMachineTests {
         var machine = Self.machine([step, .ping])
         _ = machine.started()
         _ = machine.connected(at: 0)
-        switch machine.replied(error: "ERR unknown command 'AUTH', with args beginning with: 'hunter2'", at: 1) {
+        switch machine.replied(.error("ERR unknown command 'AUTH', with args beginning with: 'hunter2'"), at: 1) {
         case .ignore: #expect(step == .name)
         case .fail(let error):
             #expect(step != .name)
             #expect(error.code == .refused)
             #expect(!error.message.contains("hunter2"))
-        case .opened, .deliver: Issue.record("a refused greeting opened the connection")
+        case .learn, .opened, .deliver: Issue.record("a refused greeting opened the connection")
+        }
+    }
+
+    @Test("takes a named master for one only if it says so")
+    func role() {
+        func text(_ text: String) -> RESPValue { .bulk(Array(text.utf8)) }
+        for (reply, isMaster) in [
+            (RESPValue.array([text("master"), .integer(0), .array([])]), true), (.array([text("slave"), text("10.0.0.1")]), false),
+            (.array([]), false), (.simple("master"), false), (.error("NOPERM no"), false),
+        ] {
+            var machine = Self.machine([.role, .ping])
+            _ = machine.started()
+            _ = machine.connected(at: 0)
+            switch machine.replied(reply, at: 1) {
+            case .ignore: #expect(isMaster)
+            case .fail: #expect(!isMaster)
+            case .learn, .opened, .deliver: Issue.record("a role is part of the greeting")
+            }
+        }
+    }
+
+    @Test("learns a cluster's nodes, or does without, and opens on any node")
+    func cluster() {
+        for reply in [RESPValue.array([]), .error("NOPERM no")] {
+            var machine = Self.machine([.nodes, .owner, .ping])
+            _ = machine.started()
+            _ = machine.connected(at: 0)
+            guard case .learn = machine.replied(reply, at: 1) else {
+                Issue.record("a node that doesn't tell is a node all the same")
+                return
+            }
+            guard case .ignore = machine.replied(.error("MOVED 1 a:1"), at: 2), case .opened = machine.replied(.simple("PONG"), at: 3)
+            else {
+                Issue.record("who owns our keys doesn't matter for this connection")
+                return
+            }
         }
     }
 
@@ -62,14 +99,15 @@ struct RedisConnectionStateMachineTests {
         arguments: [
             ("NOAUTH Authentication required.", NotifierError.Code.accessDenied), ("WRONGPASS invalid", .accessDenied),
             ("NOPERM x", .accessDenied),
-            ("LOADING Redis is loading", .away), ("MASTERDOWN x", .refused), ("", .refused), ("wörter ohne Kopf", .refused),
+            ("LOADING Redis is loading", .away), ("MASTERDOWN x", .refused), ("READONLY x", .refused), ("CLUSTERDOWN x", .away),
+            ("MOVED 1 a:1", .away), ("", .refused), ("wörter ohne Kopf", .refused),
         ]
     )
     func reasons(text: String, code: NotifierError.Code) {
         var machine = Self.machine([.ping])
         _ = machine.started()
         _ = machine.connected(at: 0)
-        guard case .fail(let error) = machine.replied(error: text, at: 1) else {
+        guard case .fail(let error) = machine.replied(.error(text), at: 1) else {
             Issue.record("not refused")
             return
         }
@@ -81,7 +119,7 @@ struct RedisConnectionStateMachineTests {
         var machine = Self.machine()
         _ = machine.started()
         _ = machine.connected(at: 1_000)
-        _ = machine.replied(error: nil, at: 1_010)
+        _ = machine.replied(.simple("OK"), at: 1_010)
         guard case .check(after: 500) = machine.checkDue(at: 2_500), case .fail(let error) = machine.checkDue(at: 3_000) else {
             Issue.record("the limit is two seconds")
             return
@@ -107,7 +145,7 @@ struct RedisConnectionStateMachineTests {
         #expect(!machine.isReady)
         // The same read brought more, and the timer was on its way.
         machine.heard(at: 1_701)
-        guard case .ignore = machine.replied(error: nil, at: 1_701), case .ignore = machine.checkDue(at: 1_702) else {
+        guard case .ignore = machine.replied(.simple("OK"), at: 1_701), case .ignore = machine.checkDue(at: 1_702) else {
             Issue.record("it was over")
             return
         }
@@ -130,7 +168,7 @@ struct RedisConnectionStateMachineTests {
     @Test("is closed once, whoever is first")
     func closes() {
         var machine = Self.ready(at: 0)
-        guard case .close = machine.closed(), case .ignore = machine.closed(), case .ignore = machine.replied(error: nil, at: 1) else {
+        guard case .close = machine.closed(), case .ignore = machine.closed(), case .ignore = machine.replied(.simple("OK"), at: 1) else {
             Issue.record("closed twice")
             return
         }
