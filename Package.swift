@@ -113,7 +113,7 @@ let package = Package(
         .executableTarget(
             name: "Keyvane",
             dependencies: [
-                "API", "Balancer", "Gateway", "KeyvaneClient", "Notifier", "Reactor", "Store", "Telemetry",
+                "API", "Balancer", "CPQ", "Gateway", "KeyvaneClient", "Notifier", "Reactor", "Store", "Telemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),

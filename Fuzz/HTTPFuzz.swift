@@ -70,6 +70,7 @@ private func readResponse(_ bytes: [UInt8], _ plan: [Int], _ limits: HeadLimits 
             HeadWriter.statusLine(of: head, in: prefix, into: &written)
             var parts = ["\(head.status) \(prefix.string(head.reason)) \(head.framing(for: .get)) \(head.isPersistent(for: .get))"]
             parts += fields(head.fields, prefix, &written)
+            _ = try? WebSocketDeflate.isAgreed(head, in: prefix)
             _ = WebSocketHandshake.isAccepted(head, in: prefix, key: [UInt8]("dGhlIHNhbXBsZSBub25jZQ==".utf8).span)
             return .head(
                 ReadHead(
@@ -100,6 +101,10 @@ private func fields(_ fields: HTTPFields, _ bytes: Span<UInt8>, _ written: inout
 
 private func fuzzValues(_ head: RequestHead, _ bytes: Span<UInt8>) {
     if let upgrade = try? WebSocketHandshake.check(head, in: bytes) { check(upgrade.key.count == 24, "a key of \(upgrade.key)") }
+    if WebSocketDeflate.negotiate(head, in: bytes) != nil {
+        check(head.fields.contains(.secWebSocketExtensions), "an extension that nobody offered")
+    }
+    _ = AcceptField.asks(for: ServerSentEvent.contentType, head.fields, in: bytes)
     let parameters = QueryParameters(head.query, in: bytes)
     if let name = parameters.all.first?.name {
         check(parameters.first(name) == QueryParameters.first(name, of: head.query, in: bytes), "two first values of \(name)")

@@ -18,7 +18,7 @@ struct KeyvaneCommand: AsyncParsableCommand {
         subcommands: [
             DevCommand.self, WatchCommand.self, SetCommand.self, GetCommand.self, APICommand.self, GatewayCommand.self,
             BalancerCommand.self,
-            MigrateCommand.self, KeysCommand.self, TokenCommand.self,
+            MigrateCommand.self, KeysCommand.self, TokenCommand.self, BenchCommand.self,
         ]
     )
 }

@@ -5,6 +5,7 @@ import ArgumentParser
 import Foundation
 import Glibc
 import Logging
+import Notifier
 import Reactor
 
 /// `keyvane dev`: the whole cluster on this machine.
@@ -34,6 +35,12 @@ struct DevCommand: AsyncParsableCommand {
         guard (1...32).contains(gateways) else { throw ValidationError("--gateways takes 1 to 32, not \(gateways)") }
         guard !demo || gateways > 1 else { throw ValidationError("--demo kills a gateway, so it needs at least two: --gateways 2") }
         guard !listen.hasPrefix("unix:") else { throw ValidationError("--listen takes HOST:PORT here") }
+        do throws(NotifierError) {
+            // A part that can't start would be started again for ever.
+            if let redis { _ = try RedisEndpoint(parsing: redis) }
+        } catch {
+            throw ValidationError("--redis: \(error.message)")
+        }
     }
 
     func run() async throws {

@@ -35,7 +35,7 @@ package struct Setting: Hashable, Sendable {
     static let redis = Setting(
         key: "redis",
         fallback: "redis://127.0.0.1:6379",
-        summary: "Redis URL: redis://user:password@host:6379/0",
+        summary: "Redis URL: redis://user:password@host:6379/0; rediss, redis+sentinel and redis+cluster: operations.md",
         isSecret: true
     )
     static let masterKeys = Setting(

@@ -100,7 +100,7 @@ struct Role: Sendable {
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
         limit.rlim_cur = limit.rlim_max
         if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
-            logger.debug("Raised the limit of open files.", metadata: ["limit": .stringConvertible(limit.rlim_cur)])
+            logger.info("Raised the limit of open files", metadata: ["limit": .stringConvertible(limit.rlim_cur)])
         }
     }
 }
