@@ -43,8 +43,9 @@ package struct GatewayConfiguration: Sendable {
     package var feedLinger: Duration = .seconds(30)
     /// Reads that may wait for PostgreSQL; more are `unavailable` at once.
     package var waitingReads = 8_192
-    /// Audit rows that wait for PostgreSQL; beyond that nobody new may watch secrets.
-    package var maximumAuditBytes = 1024 * 1024
+    /// Audit rows that wait for PostgreSQL; beyond that nobody new may watch secrets. As many connections as a gateway can have leave
+    /// half of this behind when they all come at once.
+    package var maximumAuditBytes = 8 * 1024 * 1024
     /// Sockets closed a second in a drain, at least.
     package var drainRate = 500
     /// A drain closes faster than `drainRate` where that many would take longer than this.

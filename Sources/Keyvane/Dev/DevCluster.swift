@@ -46,7 +46,7 @@ struct DevCluster: Sendable {
     /// Starts everything; the roles wait for their databases by themselves.
     static func start(_ plan: Plan, in folder: borrowing DataFolder, processes: ProcessGroup) async throws -> DevCluster {
         // All at once, so that no two are equal; 2 databases, 1 admin listener, then the roles.
-        let ports = try freePorts(3 + plan.apis + plan.gateways)
+        let ports = try freePorts(3 + plan.apis + plan.gateways, beside: plan.listen)
         var postgresURL = plan.postgresURL ?? ""
         if plan.postgresURL == nil {
             let postgres = try await PrivatePostgres(
@@ -168,9 +168,11 @@ struct DevCluster: Sendable {
 
     // MARK: Ports
 
-    private static func freePorts(_ count: Int) throws -> [UInt16] {
+    /// The balancer's own is held meanwhile: a gateway that got it too would share it with the balancer, as loops share a port, unnoticed.
+    private static func freePorts(_ count: Int, beside listen: Endpoint) throws -> [UInt16] {
+        let held = try ListenSocket.open(listen)
         let sockets = try (0..<count).map { _ in try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0)) }
-        return sockets.compactMap { $0[0].address.port }
+        return withExtendedLifetime(held) { sockets.compactMap { $0[0].address.port } }
     }
 
     /// A listener on every address is reached through loopback.

@@ -19,6 +19,8 @@ package final class AuditQueue: Sendable {
     }
 
     private static let batch = 500
+    /// A crowd comes within moments: what it leaves goes out in few statements.
+    private static let gathering = Duration.milliseconds(100)
     private static let pause = Duration.milliseconds(250)
     /// For which the end waits for a PostgreSQL that is away.
     private static let patience = Duration.seconds(3)
@@ -67,6 +69,7 @@ package final class AuditQueue: Sendable {
     /// One caller only.
     package func run() async {
         for await _ in wakeUps {
+            try? await Task.sleep(for: Self.gathering)
             while await !writeAll(), !Task.isCancelled { try? await Task.sleep(for: Self.pause) }
         }
         // Its own task, waited for right here: in a cancelled one there are no pauses.
