@@ -5,7 +5,7 @@ package import Metrics
 
 /// Everything the gateway counts; one for the process, made after the metrics system is bootstrapped.
 package struct GatewayMetrics: Sendable {
-    /// WebSocket connections that are open.
+    /// Watching connections that are open.
     private let openConnections: Gauge
     /// Subscriptions of those connections.
     private let openWatchers: Gauge

@@ -108,12 +108,17 @@ struct Backends: Sendable {
             return listen.description
         }
         let loop = role.loops.loops[0]
-        for server in notifier.endpoint.servers {
+        for (index, server) in notifier.endpoint.servers.enumerated() {
+            // Sentinels and nodes are many, and this delays the start.
+            let timeout = index == 0 ? Duration.seconds(2) : .milliseconds(500)
             let local = await withCheckedContinuation { (continuation: CheckedContinuation<String?, Never>) in
                 loop.post {
-                    Connector.connect(to: server, on: loop, timeout: .seconds(2)) { result in
+                    // Without TLS also where Redis speaks it: the route is all that is asked for, and TCP finds it.
+                    Connector.connect(to: server, on: loop, timeout: timeout) { result in
                         let connection = try? result.get()
-                        continuation.resume(returning: connection?.localAddress?.host)
+                        let address = connection?.localAddress
+                        // A Unix socket leads nowhere else.
+                        continuation.resume(returning: address?.port == nil ? nil : address?.host)
                         connection?.close()
                     }
                 }

@@ -106,9 +106,9 @@ enum Composition {
         let settings = role.settings
         // The rest is for the listeners, the databases and the log.
         let room = max(Role.descriptorLimit - 256, 64)
-        configuration.maximumConnections = min(try settings.count(.maximumConnections) ?? room, room)
+        configuration.maximumConnections = try settings.count(.maximumConnections, atMost: room) ?? room
         configuration.maximumConnectionsPerToken = try settings.count(.maximumConnectionsPerToken)
-        configuration.handshakeRate = try settings.count(.handshakeRate)
+        configuration.handshakeRate = try settings.count(.handshakeRate, atMost: 1_000_000)
         configuration.maximumMessage = try settings.count(.maximumMessage, atMost: 16 * 1024 * 1024) ?? configuration.maximumMessage
         let limits = WatchLimits()
         configuration.limits = WatchLimits(

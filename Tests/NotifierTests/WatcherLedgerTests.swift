@@ -20,11 +20,13 @@ struct WatcherLedgerTests {
             var tallies: [String: WatcherTally] = [:]
             var changed: Set<String> = []
             var asked: [Bool] = []
+            var askedAt: [ContinuousClock.Instant] = []
         }
 
         private let state = Mutex(State())
 
         var asked: [Bool] { state.withLock { $0.asked } }
+        var askedAt: [ContinuousClock.Instant] { state.withLock { $0.askedAt } }
 
         func set(_ environment: String, silent: Int = 0, applied: Int64? = nil) {
             var tally = WatcherTally()
@@ -40,6 +42,7 @@ struct WatcherLedgerTests {
             state.withLock { state in
                 defer { state.changed = [] }
                 state.asked.append(everything)
+                state.askedAt.append(.now)
                 var answer = everything ? state.tallies : [:]
                 for id in state.changed { answer[id] = state.tallies[id] ?? WatcherTally() }
                 return answer
@@ -280,7 +283,12 @@ struct WatcherLedgerTests {
                 try await redis.command("SET", "test:watchers", "mine")
                 try await Self.withWriter(client, gateway, log: log) { writer in
                     _ = try await eventually("the warning") { log.contents.contains("watchers not written") ? true : nil }
-                    for _ in 0..<3 { writer.changed() }
+                    // Whatever changes meanwhile, a Redis that refuses isn't sent everything at the usual pace.
+                    let asked = try await eventually(every: .milliseconds(5), "two more attempts") {
+                        writer.changed()
+                        return gateway.askedAt.count >= 3 ? gateway.askedAt : nil
+                    }
+                    #expect(zip(asked, asked.dropFirst()).allSatisfy { $0.duration(to: $1) > .milliseconds(900) })
                     let directory = WatcherDirectory(client, cluster: "test")
                     await #expect(throws: NotifierError.self) { try await directory.watchers(of: Self.environment) }
                     try await redis.command("DEL", "test:watchers")

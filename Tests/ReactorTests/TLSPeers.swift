@@ -38,6 +38,56 @@ struct TLSPeer: Sendable {
     }
 }
 
+/// Stands before the peer and passes on what it can't read: for what our end sends, and how it ends.
+///
+/// Unchecked: everything but `events` is touched on the loop only.
+final class TLSRelay: ConnectionHandler, @unchecked Sendable {
+    enum Event: Hashable, Sendable {
+        case sent
+        case end
+        case closed(CloseReason)
+    }
+
+    let endpoint: Endpoint
+    let events = Events<Event>()
+    private var listener: Listener?
+    private var near: Connection?
+    private var far: Connection?
+
+    /// To be made on the loop. For one connection.
+    init(to peer: Endpoint, on loop: Loop) throws {
+        let socket = try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0))[0]
+        endpoint = Endpoint(socket.address)
+        listener = try Listener(socket, on: loop) { [weak self] near in
+            Connector.connect(to: peer, on: loop, timeout: .seconds(20)) { result in
+                guard let self, let far = try? result.get() else { return near.abort() }
+                (self.near, self.far) = (near, far)
+                far.start(self)
+                near.start(self)
+            }
+        }
+    }
+
+    func connection(_ connection: Connection, received bytes: Span<UInt8>) {
+        if connection === near { events.emit(.sent) }
+        (connection === near ? far : near)?.write(bytes)
+    }
+
+    func connectionReachedEnd(_ connection: Connection) {
+        if connection === near { events.emit(.end) }
+        connection.close()
+    }
+
+    func connectionDrained(_ connection: Connection) {}
+
+    func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+        guard connection === near else { return }
+        listener?.close()
+        far?.close()
+        events.emit(.closed(reason))
+    }
+}
+
 func withTLSPeer<Value>(
     _ name: TestCertificates.Name = .server,
     verifies: Bool = false,

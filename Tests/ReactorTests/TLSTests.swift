@@ -105,6 +105,34 @@ import Testing
         }
     }
 
+    @Test func aCloseSaysAFarewellAndAnAbortNone() async throws {
+        try await withTLSPeer { peer in
+            for isAbort in [false, true] {
+                let loop = peer.loop
+                let relay = try await loop.run { try TLSRelay(to: Endpoint(host: "127.0.0.1", port: peer.port), on: loop) }
+                let context = try TLSContext(authorities: peer.certificates.authority)
+                let client = try await peer.connect(relay.endpoint, context, timeout: .seconds(20)).get()
+                try await loop.run { _ = client.connection.write(Array("PING\r\n".utf8)) }
+                _ = try await client.bytes(7)
+                let before = relay.events.all.count
+                try await loop.run { isAbort ? client.connection.abort() : client.connection.close() }
+                let events = try await relay.events.until("the end") { $0.contains { if case .closed = $0 { true } else { false } } }
+                #expect(events.dropFirst(before) == (isAbort ? [.closed(.reset)] : [.sent, .end, .closed(.local)]))
+            }
+        }
+    }
+
+    @Test func withoutANameNoCertificateIsGoodEnough() async throws {
+        try await withTLSPeer { peer in
+            let endpoint = try Endpoint(parsing: "unix:\(NSTemporary.path)/nameless.sock")
+            let sockets = try ListenSocket.open(endpoint)
+            let error = try await failure(peer.connect(endpoint, TLSContext(), timeout: .seconds(20)))
+            #expect(error.code == .tlsFailed)
+            #expect(error.message.contains("no certificate can be checked"), "\(error.message)")
+            withExtendedLifetime(sockets) {}
+        }
+    }
+
     @Test func ourEndLeavesTheAnswerItsTime() async throws {
         try await withTLSPeer { peer in
             let client = try await peer.connect().get()

@@ -164,9 +164,9 @@ struct TokenEventTests {
                 let locked =
                     "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'token_log' AND l.mode LIKE 'Row%'"
                 _ = try await eventually("the first one's lock") { try await database.sql(locked) != ["0"] ? true : nil }
-                group.addTask { try await store.revokeToken(second.id, Self.root) }
-                // Whoever reads now sees neither: nothing was committed.
+                // Whoever reads now sees nothing: the first one waits for the second.
                 #expect(try await store.tokenEvents(after: start, limit: 10).events.isEmpty)
+                group.addTask { try await store.revokeToken(second.id, Self.root) }
                 var number: Int64?
                 while let answer = try await group.next() { number = answer ?? number }
                 #expect(number == (commits ? 2 : 1))

@@ -6,8 +6,9 @@ import Hummingbird
 import Logging
 
 // What stands between a connection and a route, outermost first: RequestIdentityMiddleware, ObservationMiddleware, CrossOriginMiddleware
-// (where origins are listed), ProblemMiddleware (in Problem/), then the router, which knows the routes as plain values (`APIRoute`). A request goes in, an answer comes out; errors end in
-// ProblemMiddleware, so the two outside of it see answers only. All of it is stateless but for the metrics' counters.
+// (where origins are listed), ProblemMiddleware (in Problem/), then the router, which knows the routes as plain values (`APIRoute`). A
+// request goes in, an answer comes out; errors end in ProblemMiddleware, so those outside of it see answers only. All of it is stateless but
+// for the metrics' counters.
 // Must hold: every answer carries the request's id, every request is counted once, under a label from a closed set.
 
 /// The outermost step: gives the request the id it came with, or a new one, and sends it back.

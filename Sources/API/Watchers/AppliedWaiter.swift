@@ -15,7 +15,8 @@ import Store
 /// whatever becomes of a message.
 package struct AppliedWaiter: Sendable {
     private static let firstPause = Duration.milliseconds(25)
-    /// A watcher that subscribed before the change was committed is in the ledger by then: gateways write what is new within 20 ms.
+    /// A watcher that subscribed before the change was committed is usually in the ledger by then: gateways write what is new within 20 ms,
+    /// where they and Redis aren't busy. One that isn't is missing from the counts, and starts with the new state.
     private static let writeTime = Duration.milliseconds(50)
     private static let longestPause = Duration.milliseconds(100)
 

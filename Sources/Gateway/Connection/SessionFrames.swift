@@ -6,7 +6,7 @@ import Wire
 
 /// The messages of one connection, as the bytes of its format. Those of an environment are `FrameEncoder`'s.
 package struct SessionFrames {
-    private let format: WatchFormat
+    let format: WatchFormat
 
     package init(_ format: WatchFormat) {
         self.format = format

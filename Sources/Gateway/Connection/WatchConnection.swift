@@ -12,6 +12,8 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
     private static let queueLimit = 256 * 1024
     /// Start bytes up to this size go out in one write with what came before them.
     private static let joinedWrite = 32 * 1024
+    /// Longer than the stall limit, whose verdict is to come first.
+    private static let streamLimit = Duration.seconds(75)
 
     private let connection: Connection
     private let owner: SocketLoop
@@ -56,6 +58,8 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
     /// Sends the head of the answer with `ready`, subscribes to what the URL names, and reads what the client sent behind its head.
     func begin(_ answer: [UInt8], requests: [SubscribeRequest], received rest: [UInt8]) {
         connection.replaceHandler(self)
+        // Nobody answers on an event stream, and a reader that has vanished would be believed in for a quarter of an hour.
+        if format == .events { connection.limitUnacknowledged(to: Self.streamLimit) }
         let configuration = owner.configuration
         let ready = frames.ready(
             connection: owner.connectionName(number),
@@ -408,6 +412,8 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
     func check() {
         guard !session.isClosing else { return }
         if outlet.isBlocked {
+            // No ping goes out behind bytes that wait: the time for its answer begins when they have gone.
+            heardAt = owner.seconds
             // Whoever takes bytes is alive; whoever takes none is given up, and hears of it if he ever reads.
             if owner.now >= outlet.lastProgress + owner.configuration.stallLimit.wholeMilliseconds {
                 perform(session.close(.tryAgainLater, "nothing was taken for too long"))
@@ -436,6 +442,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
 
     /// The service ends.
     func abandon() {
+        if !session.isClosing { perform([.send(frames.closing("shutdown"))] + session.close(.goingAway, "shutdown")) }
         connection.close()
     }
 }

@@ -1,7 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-// WebSocket connections: the HTTP head, the token, the upgrade, and the conversation after it.
+// Watches: the conversation on a connection whose handshake is done, by WebSocket or as an event stream.
 // Flows through: bytes from clients into messages and events of a state machine, its actions out to the feeds and the socket's outlet.
 // Owner: each connection belongs to the loop that accepted it and holds what it needs of the feeds as values.
 // Must hold: nobody is told anything of an environment before the token was found good for it; every way out ends in one close code;
@@ -187,8 +187,8 @@ package struct WatchSessionStateMachine {
         if let index = watches.firstIndex(where: { $0.environment.path == request.environment }) {
             // The new filter replaces the old one when the feed has answered; until then a live watch goes on.
             switch watches[index].place {
-            case .live: break
-            case .entering, .behind, .paging, .returning: watches[index].place = .entering
+            case .entering, .live, .behind, .paging: break
+            case .returning(let cursor, let isConflated): watches[index].place = isConflated ? .behind(cursor) : .paging(cursor)
             }
             watches[index].ticket = lastTicket
             watches[index].wish = Wish(request)
@@ -337,9 +337,14 @@ package struct WatchSessionStateMachine {
         if let wish = watch.wish {
             let answer = SessionAction.send(frames.error(code: refusal.rawValue, message: text, id: wish.id, environment: name))
             watches[index].wish = nil
+            switch watch.place {
             // A refused change of the filter leaves the watch as it was.
-            if case .live = watch.place { return [answer] }
-            return ending(watches.remove(at: index)) + [answer]
+            case .live, .behind, .paging: return [answer]
+            case .entering, .returning: break
+            }
+            let left = ending(watches.remove(at: index)) + [answer]
+            // A stream cannot ask again: it ends, and its reader comes back.
+            return frames.format == .events ? left + close(refusal.closeCode, text) : left
         }
         // What the changed grants show cannot be found out right now: it is asked for again at the next beat.
         if refusal == .unavailable, watch.isStale { return [] }

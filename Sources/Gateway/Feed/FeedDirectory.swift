@@ -38,7 +38,8 @@ final class FeedDirectory {
     /// Posts to a loop by its index.
     private let post: (Int, HubDelivery) -> Void
     private let loops: Int
-    private let deflater = Deflater()
+    /// The fastest: a large snapshot is compressed between two events of this loop.
+    private let deflater = Deflater(level: 1)
 
     private(set) var feeds: [String: Feed] = [:]
     private var byPath: [EnvironmentPath: Feed] = [:]

@@ -1,6 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import Reactor
 package import Store
 
 /// One feed group's sockets on one loop: its log, and each socket's place in it. Confined to the loop.
@@ -121,6 +122,13 @@ package final class HubGroup {
         remaining = members.count
     }
 
+    /// A send takes the kernel so long that the sockets to come are best fetched while it works.
+    private func prefetch() {
+        guard position + 2 < members.count else { return }
+        ProcessorCache.prefetch(Unmanaged.passUnretained(members[position + 2].outlet))
+        members[position + 1].outlet.prefetchSink()
+    }
+
     /// Goes on with the pass: at most `limit` sends. Returns how many it made.
     package func sweep(atMost limit: Int) -> Int {
         var sends = 0
@@ -129,6 +137,7 @@ package final class HubGroup {
         while remaining > 0, sends < limit, looks > 0 {
             if position >= members.count { position = 0 }
             let member = members[position]
+            prefetch()
             if member.offset < log.end, !member.outlet.isBlocked {
                 member.outlet.sendLog(of: self, at: position)
                 sends += 1

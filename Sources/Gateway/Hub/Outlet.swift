@@ -91,6 +91,10 @@ package final class Outlet {
         return count
     }
 
+    func prefetchSink() {
+        ProcessorCache.prefetch(Unmanaged.passUnretained(sink as AnyObject))
+    }
+
     private func block() {
         isBlocked = true
         lastProgress = hub.now

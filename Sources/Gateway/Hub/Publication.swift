@@ -6,7 +6,7 @@ package import Store
 /// Names a feed group on every loop; never used again within a process.
 package typealias GroupID = UInt32
 
-/// One WebSocket frame, encoded once for everybody in a group.
+/// One message in the group's format, encoded once for everybody in a group.
 package struct EncodedFrame: Sendable {
     package let bytes: [UInt8]
     /// The state it leads to.

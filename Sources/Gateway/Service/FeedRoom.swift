@@ -36,7 +36,8 @@ final class FeedRoom {
         self.asked = asked
         self.logger = logger
         orders = InstanceOrderDesk(role: .gateway, name: configuration.name)
-        sweepInterval = configuration.sweepInterval.wholeMilliseconds
+        // A beat less, because a sweep may come a beat late.
+        sweepInterval = max(configuration.sweepInterval - configuration.sweepIntervalWithoutRedis, .zero).wholeMilliseconds
         var timing = FeedDirectory.Timing()
         timing.sweep = sweepInterval
         timing.linger = configuration.feedLinger.wholeMilliseconds

@@ -328,6 +328,7 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
     }
 
     func outletFellBehind(_ group: GroupID, sent cursor: Cursor) {
+        owner.metrics.fellBehind()
         owner.desk.left(group, on: owner.index)
         owner.ledger.left(number, group, sent: cursor.revision)
         session.fellBehind(group, sent: cursor)

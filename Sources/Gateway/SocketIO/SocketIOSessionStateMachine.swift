@@ -153,6 +153,8 @@ package struct SocketIOSessionStateMachine {
         if namespace == "/" { isInMain = false }
         guard namespace == SocketIOMessage.namespace, isInNotifier else { return [] }
         isInNotifier = false
+        // The time for a registration runs on where there was none yet.
+        guard watch != nil || registration != nil else { return [] }
         registration = nil
         return forget() + [.expectRegistration]
     }
@@ -247,9 +249,12 @@ package struct SocketIOSessionStateMachine {
 
     /// What the watch may see is asked for anew.
     package mutating func grantsChanged() -> [SocketIOAction] {
-        guard !isClosing, watch != nil else { return [] }
+        guard !isClosing else { return [] }
+        // A registration under way was asked for with the old grants.
+        let renewed = (registration?.ticket ?? 0) > 0 ? attachRegistration() : []
+        guard watch != nil else { return renewed }
         watch?.isStale = true
-        return attachAgain(since: nil)
+        return renewed + attachAgain(since: nil)
     }
 
     private mutating func attachAgain(since cursor: Cursor?) -> [SocketIOAction] {

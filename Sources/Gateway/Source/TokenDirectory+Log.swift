@@ -80,10 +80,12 @@ extension TokenDirectory {
     private func read(_ result: Result<TokenEventPage, StoreError>) {
         switch result {
         case .success(let page):
+            isLogUnreadable = false
             for event in page.events { follow(event) }
             perform(log.read(page))
         case .failure(let error):
-            logger.warning("The log of tokens cannot be read", metadata: ["error": "\(error)"])
+            if !isLogUnreadable { logger.warning("The log of tokens cannot be read", metadata: ["error": "\(error)"]) }
+            isLogUnreadable = true
             perform(log.readFailed())
         }
     }

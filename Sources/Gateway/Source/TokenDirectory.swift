@@ -41,6 +41,8 @@ final class TokenDirectory {
     // Following what becomes of them; see the extension.
     var uses = TokenUses()
     var log = TokenLogStateMachine()
+    /// One line an outage.
+    var isLogUnreadable = false
 
     /// One under way.
     private struct LookUp {

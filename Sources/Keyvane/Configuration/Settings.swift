@@ -10,8 +10,8 @@ import Store
 import SystemPackage
 
 /// A setting that is missing or can't be used; its text names the key and the remedy, never a secret's value.
-struct SettingsError: Error, CustomStringConvertible {
-    let description: String
+package struct SettingsError: Error, CustomStringConvertible {
+    package let description: String
 
     init(_ setting: Setting, _ problem: String) {
         description = "\(setting.key) (\(setting.variable), --\(setting.flag)): \(problem)"
@@ -28,13 +28,13 @@ extension Setting {
 }
 
 /// The settings of one process. Immutable.
-struct Settings: Sendable {
+package struct Settings: Sendable {
     private let reader: ConfigReader
 
     /// - Parameters:
     ///   - flags: what the command line gave.
     ///   - file: a YAML file; its keys are those of `Setting.all`.
-    init(flags: [Setting: String], environment: [String: String], file: String?) async throws {
+    package init(flags: [Setting: String], environment: [String: String], file: String?) async throws {
         let given = flags.map { (AbsoluteConfigKey([$0.key.key]), ConfigValue(.string($0.value), isSecret: $0.key.isSecret)) }
         let variables = environment.compactMap { name, value -> (String, String)? in
             name.hasPrefix("KEYVANE_") ? (String(name.dropFirst("KEYVANE_".count)), value) : nil
@@ -74,7 +74,7 @@ struct Settings: Sendable {
     }
 
     /// A positive whole number.
-    func count(_ setting: Setting, atMost limit: Int = Int.max) throws -> Int? {
+    package func count(_ setting: Setting, atMost limit: Int = Int.max) throws -> Int? {
         guard let text = text(setting) else { return nil }
         guard let number = Int(text), number > 0 else { throw SettingsError(setting, "'\(text)' is no positive whole number") }
         guard number <= limit else { throw SettingsError(setting, "must be at most \(limit)") }
@@ -82,7 +82,7 @@ struct Settings: Sendable {
     }
 
     /// In lower case; `*` alone is all of them.
-    func origins() throws -> Set<String> {
+    package func origins() throws -> Set<String> {
         let origins = (text(.origins) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces).lowercased() }
         for origin in origins where origin != "*" {
             // A serialized origin has no path, and browsers send it just so (RFC 6454 section 6.2).

@@ -6,8 +6,8 @@ package import Reactor
 // Where Redis is: from a URL to the one server that the next attempt goes to.
 // Flows through: the URL's servers, what sentinels and cluster nodes say, and the attempts that failed, into one address at a time.
 // Owner: a RedisLink owns its route and its question to a sentinel; the endpoint is a value that everybody shares.
-// Must hold: plain Redis is a route with one address; no attempt follows another without a pause, but for a few redirections; no password
-//   in a description, an error or a log line.
+// Must hold: plain Redis is a route with one address; no attempt follows another without a pause, but for a few redirections and the next
+//   sentinel, which is asked at once, each once an attempt; no password in a description, an error or a log line.
 
 /// Where Redis is and who we are there, read from its URL.
 package struct RedisEndpoint: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

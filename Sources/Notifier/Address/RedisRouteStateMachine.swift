@@ -48,10 +48,12 @@ package struct RedisRouteStateMachine {
     private static let redirectionLimit = 3
     /// How long an owner that couldn't be reached is left alone. Until then any node does: it publishes as well, and only keys must wait.
     private static let ownerRest: UInt64 = 2_000
-    /// Nodes that are remembered; more would only be more of the same.
+    /// Nodes of one answer that are remembered; more would only be more of the same.
     private static let nodeLimit = 64
 
     private let topology: RedisEndpoint.Topology
+    /// The URL's, which stay whatever nodes say.
+    private let seeds: [Endpoint]
     /// The one to try next is in front.
     private var servers: [Endpoint]
     private var state = State.idle
@@ -62,6 +64,7 @@ package struct RedisRouteStateMachine {
     private var redirections = 0
 
     package init(servers: [Endpoint], topology: RedisEndpoint.Topology) {
+        seeds = servers
         self.servers = servers
         self.topology = topology
     }
@@ -125,10 +128,15 @@ package struct RedisRouteStateMachine {
 
     // MARK: Clusters
 
+    /// Replaces what was told before: nodes come and go.
     package mutating func nodesTold(_ nodes: [Endpoint]) {
         switch topology {
         case .cluster:
-            for node in nodes where !servers.contains(node) && servers.count < Self.nodeLimit { servers.append(node) }
+            // An answer that can't be read is no news.
+            guard !nodes.isEmpty else { return }
+            var known = [next]
+            for node in nodes.prefix(Self.nodeLimit) + seeds where !known.contains(node) { known.append(node) }
+            servers = known
         case .fixed, .sentinel:
             break
         }

@@ -59,7 +59,7 @@ final class SentinelQuery {
     private func address(in reply: RESPValue) -> Result<Endpoint, NotifierError> {
         switch reply {
         case .array(let parts):
-            guard parts.count == 2, let host = parts[0].string, let port = parts[1].string.flatMap(UInt16.init) else {
+            guard parts.count == 2, let host = parts[0].string, !host.isEmpty, let port = parts[1].string.flatMap(UInt16.init) else {
                 return .failure(NotifierError(.protocolViolated, "it answered with something else than an address"))
             }
             return .success(Endpoint(host: host, port: port))

@@ -80,8 +80,10 @@ package final class WatcherLedgerWriter: Sendable {
                 if !wasFailing { logger.warning("watchers not written", metadata: error.logMetadata) }
                 wasFailing = true
             }
+            // A Redis that is there and refuses would be sent everything with every change.
+            let pause = wasFailing && client.isConnected ? RegistryKeys.heartbeat / 2 : Self.pace
             // Cancelled: the last run of this loop.
-            try? await Task.sleep(for: Self.pace)
+            try? await Task.sleep(for: pause)
         }
         await remove()
     }

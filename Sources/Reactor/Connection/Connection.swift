@@ -34,7 +34,7 @@ package enum CloseReason: Hashable, Sendable {
 package enum WriteOutcome: Hashable, Sendable {
     /// The kernel has it all.
     case sent
-    /// The rest waits in the pending buffer, which now holds this many bytes; `connectionDrained` follows.
+    /// The rest waits: so many bytes in the pending buffer and, with TLS, in a record that has not gone; `connectionDrained` follows.
     case pending(Int)
     /// Nothing was taken: the pending buffer would exceed its limit. The caller decides what that means.
     case refused
@@ -123,8 +123,9 @@ package final class Connection {
         write(bytes.span)
     }
 
-    /// Sends what the kernel takes and keeps nothing: returns the bytes that went (0 while earlier bytes are pending), nil when closed.
-    /// After less than all of it `connectionDrained` follows. The fan-out's way: its bytes stay in the shared log.
+    /// Sends what the kernel takes and keeps nothing, or with TLS one record, which counts as gone: returns the bytes that went (0 while
+    /// earlier bytes are pending), nil when closed. After less than all of it, or while a record is kept, `connectionDrained` follows. The
+    /// fan-out's way: its bytes stay in the shared log.
     package func writeSome(_ bytes: Span<UInt8>) -> Int? {
         guard state == .open, !shutdownWhenFlushed else { return nil }
         guard pending.isEmpty, !wantsDrained else { return 0 }
@@ -152,6 +153,11 @@ package final class Connection {
         shutdownWhenFlushed = true
         if pending.isEmpty, !transport.isHolding { transport.shutdownOutput() }
         updateInterest()
+    }
+
+    /// Ends the connection where the peer's kernel has confirmed nothing of what was sent for so long (`TCP_USER_TIMEOUT`, RFC 5482).
+    package func limitUnacknowledged(to duration: Duration) {
+        transport.limitUnacknowledged(to: duration)
     }
 
     // MARK: Reading

@@ -97,7 +97,14 @@ struct SocketTransport: ~Copyable {
         _ = shutdown(number, Int32(SHUT_WR))
     }
 
+    func limitUnacknowledged(to duration: Duration) {
+        var milliseconds = UInt32(clamping: duration.wholeMilliseconds)
+        _ = setsockopt(number, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, socklen_t(MemoryLayout.size(ofValue: milliseconds)))
+    }
+
     func resetOnClose() {
+        // A farewell would say that the stream is complete.
+        session?.abandon()
         var linger = linger(l_onoff: 1, l_linger: 0)
         _ = setsockopt(number, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
     }

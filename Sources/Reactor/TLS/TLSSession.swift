@@ -46,7 +46,8 @@ final class TLSSession {
             SSL_set_hostflags(handle, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
             isSet = SSL_set1_host(handle, host) == 1 && cssl_set_server_name(handle, host) == 1
         }
-        guard isSet, SSL_set_fd(handle, descriptor) == 1 else {
+        // With an empty name OpenSSL checks none.
+        guard !host.isEmpty, isSet, SSL_set_fd(handle, descriptor) == 1 else {
             throw ReactorError(.tlsFailed, "TLS with \(peer): no certificate can be checked for '\(host)'")
         }
         SSL_set_connect_state(handle)
@@ -210,9 +211,14 @@ final class TLSSession {
         return saysGoodbye ? .wouldBlock : .moved(0)
     }
 
+    /// No farewell any more: what was sent is not all.
+    func abandon() {
+        isBroken = true
+    }
+
     /// For a connection that is closed now: a farewell where one can still be understood.
     func close() {
-        // After half a record or a fatal error it would be an error of its own.
+        // After half a record or a fatal error it would be an error of its own, before a reset a lie.
         guard !isBroken, held.isEmpty else { return }
         _ = sayGoodbye()
     }

@@ -29,7 +29,9 @@ extension ConfigurationStore {
             }
         )
         let base = Self.tokenColumnCount
-        guard let head = result.first else { throw StoreError(.internalError, "the log of tokens is damaged") }
+        guard let head = result.first else {
+            throw StoreError(.internalError, "the log of tokens is damaged: restore keyvane.token_log and token_event from a backup")
+        }
         let end = TokenLogPlace(sequence: head.integer(base), mark: head.mark(base + 1))
         let isWhole = head.flag(base + 2)
         guard isWhole, !head.isNull(base + 3) else { return TokenEventPage(events: [], place: end, isWhole: isWhole, hasMore: false) }

@@ -97,6 +97,30 @@ import Wire
         #expect(request.names == .everything)
     }
 
+    /// Regression: a watch that was behind ended when a new filter was refused.
+    @Test mutating func aRefusedFilterLeavesAWatchThatIsBehind() {
+        _ = subscribe()
+        _ = start(1, 9)
+        session.fellBehind(9, sent: cursor(5))
+        #expect(subscribe(id: 2) == ["attach 2 -"])
+        #expect(words(session.refused(2, .unavailable)) == ["error"])
+        #expect(words(session.drained()) == ["attach 3 5 conflated"])
+        #expect(subscribe(id: 3) == ["attach 4 -"])
+        #expect(words(session.refused(4, .unavailable)) == ["error"])
+        #expect(words(session.drained()) == ["attach 5 5 conflated"])
+        #expect(start(5, 10) == ["join 5"])
+    }
+
+    @Test func aStreamCannotAskAgain() throws {
+        var stream = WatchSessionStateMachine(isAuthenticated: true, format: .events)
+        _ = stream.subscribe(SubscribeRequest(environment: production))
+        guard case .close(let code, _)? = stream.refused(1, .unavailable).last else {
+            Issue.record("the stream stays without a watch")
+            return
+        }
+        #expect(code.rawValue == 1013)
+    }
+
     /// Regression: where the changed grants could not be looked at, the watch stayed as it was.
     @Test mutating func changedGrantsAreAskedAboutUntilTheyAreKnown() {
         _ = subscribe()

@@ -4,6 +4,7 @@
 import Foundation
 import Gateway
 import Reactor
+import Store
 import TestSupport
 import Testing
 import Wire
@@ -61,6 +62,22 @@ import Wire
                 return
             }
         }
+    }
+
+    /// The size of a compressed frame tells of what is in it.
+    @Test func secretsAreNeverCompressedBesideOtherValues() throws {
+        var log = FeedLog()
+        let text = String(repeating: "configuration ", count: 100)
+        log.commit([("A", text)])
+        let encoder = FrameEncoder(environment: "a/b/c", id: "5b1f0c1e-6d0e-4f5c-9a57-3c1f2d7e8a90", deflater: Deflater())
+        func group() -> FeedGroup {
+            let key = FeedGroup.Key(visibility: .everything, names: .everything, format: .deflated)
+            return FeedGroup(id: 1, key: key, loops: 1, head: log.head, encoder: encoder, open: { _, _, sealed in sealed })
+        }
+        #expect(try group().start(with: log.content, at: 0).bytes.first == 0xC1)
+        let secret = log.commit([("S", text)], kind: .secret)
+        #expect(try group().start(with: log.content, at: 0).bytes.first == 0x81)
+        #expect(try group().publication(of: secret, leadingTo: log.head).frames.first?.bytes.first == 0x81)
     }
 
     @Test func withoutTheOfferNothingIsCompressed() async throws {

@@ -142,6 +142,38 @@ import Testing
         }
     }
 
+    /// Regression: what came behind a preflight as its body was taken for the next request.
+    @Test func aPreflightsBodyIsNoRequest() async throws {
+        try await GatewayFixture.with { gateway in
+            func ask(_ fields: String, _ body: String = "") async throws -> String {
+                let socket = try RawSocket(port: gateway.port)
+                socket.write("OPTIONS /v1/watch HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\n\(fields)\r\n\(body)")
+                socket.finishSending()
+                return String(decoding: await socket.readToEnd(), as: UTF8.self)
+            }
+            let inner = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n"
+            let smuggled = try await ask("Content-Length: \(inner.utf8.count)\r\n", inner)
+            #expect(smuggled.hasPrefix("HTTP/1.1 204 ") && !smuggled.contains("200 OK"))
+            // A proxy that keeps no connections has pages behind it, too.
+            #expect(try await ask("Connection: close\r\n").hasPrefix("HTTP/1.1 204 "))
+        }
+    }
+
+    /// Regression: the stream stayed open without a watch, and its reader believed that nothing changed.
+    @Test func aStreamThatCannotBeginEnds() async throws {
+        try await GatewayFixture.with(configure: { $0.sweepInterval = .seconds(3600) }) { gateway in
+            try await gateway.commit(.set("A", "1"))
+            let first = try await open(gateway)
+            _ = try await values(first, at: 1)
+            // The head is known to the feed, so that the answer begins; what is beyond it only PostgreSQL could tell.
+            gateway.source.setAway(true)
+            let second = try await open(gateway, "", [("Last-Event-ID", "7")])
+            #expect(try await second.first("error").data.contains(#""unavailable""#))
+            _ = try await second.first("end of the stream")
+            gateway.source.setAway(false)
+        }
+    }
+
     @Test func aSlowReaderGetsTheNewestState() async throws {
         try await GatewayFixture.with(loops: 1) { gateway in
             let token = "&access_token=\(GatewayFixture.rootToken)"

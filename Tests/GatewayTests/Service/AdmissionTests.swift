@@ -14,25 +14,29 @@ import Testing
     ]
 
     /// The status and fields of an upgrade that stays open for as long as the socket is kept.
-    private func open(_ gateway: GatewayFixture, token: String) throws -> (RawSocket, String) {
+    private func open(_ gateway: GatewayFixture, token: String) async throws -> (RawSocket, String) {
         let socket = try RawSocket(port: gateway.port)
         let lines = (Self.upgrade + ["Authorization: Bearer \(token)"]).joined(separator: "\r\n")
         socket.write("GET /v1/watch HTTP/1.1\r\nHost: gate.example\r\n\(lines)\r\n\r\n")
-        return (socket, String(decoding: socket.read(limit: 512), as: UTF8.self))
+        // On a thread of its own: the answer needs the pool that this would stop.
+        let answer: [UInt8] = await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: socket.read(limit: 512)) }
+        }
+        return (socket, String(decoding: answer, as: UTF8.self))
     }
 
     @Test func aTokenHasItsOwnLimit() async throws {
         try await GatewayFixture.with(configure: { $0.maximumConnectionsPerToken = 2 }) { gateway in
             let token = try await gateway.token()
-            let (first, one) = try open(gateway, token: token.text)
-            let (second, two) = try open(gateway, token: token.text)
+            let (first, one) = try await open(gateway, token: token.text)
+            let (second, two) = try await open(gateway, token: token.text)
             #expect(one.hasPrefix("HTTP/1.1 101 ") && two.hasPrefix("HTTP/1.1 101 "))
-            let (_, three) = try open(gateway, token: token.text)
+            let (_, three) = try await open(gateway, token: token.text)
             #expect(three.hasPrefix("HTTP/1.1 503 ") && three.contains("Retry-After: 1\r\n"))
             // Connect tokens of it are the same credential; others have their own room.
             let child = try await gateway.store.connectToken(of: token.record, grants: nil, lifetime: .seconds(600)).text
-            #expect(try open(gateway, token: child).1.hasPrefix("HTTP/1.1 503 "))
-            #expect(try open(gateway, token: GatewayFixture.rootToken).1.hasPrefix("HTTP/1.1 101 "))
+            #expect(try await open(gateway, token: child).1.hasPrefix("HTTP/1.1 503 "))
+            #expect(try await open(gateway, token: GatewayFixture.rootToken).1.hasPrefix("HTTP/1.1 101 "))
             // By message there is no head any more to refuse with.
             let late = try await gateway.connect(token: nil)
             late.send(#"{"type":"authenticate","token":"\#(token.text)"}"#)
@@ -42,7 +46,7 @@ import Testing
             }
             first.reset()
             _ = try await eventually("the freed place") {
-                let (socket, answer) = try open(gateway, token: token.text)
+                let (socket, answer) = try await open(gateway, token: token.text)
                 return answer.hasPrefix("HTTP/1.1 101 ") ? socket : nil
             }
             second.reset()
@@ -56,7 +60,7 @@ import Testing
             let clock = ContinuousClock()
             let start = clock.now
             while kept.count < 30 {
-                let (socket, answer) = try open(gateway, token: GatewayFixture.rootToken)
+                let (socket, answer) = try await open(gateway, token: GatewayFixture.rootToken)
                 if answer.hasPrefix("HTTP/1.1 101 ") {
                     kept.append(socket)
                 } else {

@@ -133,7 +133,36 @@ struct RedisRouteStateMachineTests {
             _ = route.attemptDue()
             _ = route.closed(at: 0, random: 0)
         }
-        #expect(hosts.count == 64)
+        // So many of an answer, the one that was next, and the URL's.
+        #expect(hosts.count == 64 + 2)
+    }
+
+    @Test("in a cluster forgets a node that is no longer told, but none of the URL's")
+    func nodesGone() {
+        var route = Self.route(.cluster, [Self.a])
+        func round() -> [Endpoint] {
+            (0..<3).map { _ in
+                defer {
+                    _ = route.attemptDue()
+                    _ = route.closed(at: 0, random: 0)
+                }
+                return route.next
+            }
+        }
+        route.nodesTold([Self.b])
+        #expect(round() == [Self.a, Self.b, Self.a])
+        route.nodesTold([Self.c])
+        // It was next, and is tried once more.
+        #expect(round() == [Self.b, Self.c, Self.a])
+        route.nodesTold([Self.c])
+        #expect(round() == [Self.b, Self.c, Self.a])
+        _ = route.attemptDue()
+        _ = route.closed(at: 0, random: 0)
+        route.nodesTold([Self.c])
+        #expect(round() == [Self.c, Self.a, Self.c])
+        // Nobody could say anything.
+        route.nodesTold([])
+        #expect(round() == [Self.a, Self.c, Self.a])
     }
 
     @Test(

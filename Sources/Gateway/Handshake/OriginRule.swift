@@ -29,11 +29,14 @@ package enum OriginRule: Sendable, Hashable {
 /// The answers that let a page of an allowed origin read an event stream (the Fetch standard's CORS protocol).
 enum CrossOrigin {
     static func fields(for origin: String) -> [(name: String, value: String)] {
-        [(name: "Access-Control-Allow-Origin", value: origin), (name: "Vary", value: "Origin")]
+        [
+            (name: "Access-Control-Allow-Origin", value: origin), (name: "Access-Control-Expose-Headers", value: "Retry-After"),
+            (name: "Vary", value: "Origin"),
+        ]
     }
 
     /// To a browser that asks before it sends a token in a header.
-    static func preflight(for origin: String) -> [UInt8] {
+    static func preflight(for origin: String, keepAlive: Bool) -> [UInt8] {
         HTTPResponseBytes.simple(
             status: 204,
             body: "",
@@ -42,7 +45,7 @@ enum CrossOrigin {
                 (name: "Access-Control-Allow-Headers", value: "Authorization, X-Keyshade-Token, Last-Event-ID"),
                 (name: "Access-Control-Max-Age", value: "600"),
             ],
-            keepAlive: true
+            keepAlive: keepAlive
         )
     }
 }

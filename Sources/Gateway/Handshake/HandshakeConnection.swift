@@ -1,6 +1,12 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+// Connections before they watch: HTTP heads, the small answers, who is let in, and as what.
+// Flows through: bytes of a head into a request, its token to the feed loop, and the connection on to the watch that it becomes.
+// Owner: a `HandshakeConnection` belongs to the loop that accepted it, until something else has the connection.
+// Must hold: a refusal comes before the upgrade wherever that is possible, with the reason and the remedy; what is behind a head that was
+//   refused is never taken for another request; nobody stays longer than his deadline.
+
 import Reactor
 import Store
 import Wire
@@ -27,6 +33,8 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
     private var buffer: [UInt8] = []
     private var state = State.reading
     private var dropped = 0
+    /// The origin of a page that asked to watch, and may.
+    private var page: String?
 
     init(_ connection: Connection, on owner: SocketLoop) {
         self.connection = connection
@@ -75,7 +83,7 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         if path == "/v1/watch" {
             switch head.method {
             case .get: watch(head, length: length)
-            case .options: preflight(head, length: length)
+            case .options: preflight(head, keepAlive, length: length)
             default: refuse(Self.notAllowed("GET"), head: head)
             }
             return
@@ -151,6 +159,9 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
     }
 
     private func refuse(_ refusal: HTTPRefusal, head: RequestHead? = nil, _ keepAlive: Bool = false, _ length: Int = 0) {
+        var refusal = refusal
+        // A page must be able to read why.
+        if let page { for field in CrossOrigin.fields(for: page) { refusal.fields[field.name] = field.value } }
         respond(refusal.response(keepAlive: keepAlive, omitBody: head?.method == .head), keepAlive, length)
     }
 
@@ -164,15 +175,19 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
 
     // MARK: Watches
 
-    private func preflight(_ head: RequestHead, length: Int) {
-        let host = head.fields.string(.host, in: buffer.span)
-        guard let origin = head.fields.string(.origin, in: buffer.span), owner.configuration.origins.allows(origin, host: host),
-            head.isPersistent
-        else {
+    private func preflight(_ head: RequestHead, _ keepAlive: Bool, length: Int) {
+        guard let page = page(of: head) else {
             refuse(.originNotAllowed)
             return
         }
-        respond(CrossOrigin.preflight(for: origin), true, length)
+        respond(CrossOrigin.preflight(for: page, keepAlive: keepAlive), keepAlive, length)
+    }
+
+    /// The origin of the page that asks, where it may.
+    private func page(of head: RequestHead) -> String? {
+        let host = head.fields.string(.host, in: buffer.span)
+        guard let origin = head.fields.string(.origin, in: buffer.span) else { return nil }
+        return owner.configuration.origins.allows(origin, host: host) ? origin : nil
     }
 
     /// What was asked for, where this gateway lets one more connection in; nil: it was refused.
@@ -218,6 +233,7 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
     }
 
     private func watch(_ head: RequestHead, length: Int) {
+        page = page(of: head)
         let configuration = owner.configuration
         let request = letIn { bytes throws(HTTPRefusal) in try WatchRequest(head, in: bytes, configuration: configuration) }
         guard let request else { return }

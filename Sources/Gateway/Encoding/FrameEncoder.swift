@@ -51,7 +51,7 @@ package struct FrameEncoder {
             out.append(0x7D)
         }
         out.append("]}")
-        return framed(out, as: format, type: "snapshot", cursor)
+        return framed(out, as: format, type: "snapshot", cursor, hasSecrets: entries.contains { $0.kind == .secret })
     }
 
     /// One frame; `changes` are visible ones in rising order, and may be none.
@@ -71,7 +71,9 @@ package struct FrameEncoder {
         Self.append(cursor, to: &out)
         out.append(#","changes":["#)
         var isFirst = true
+        var hasSecrets = false
         for change in changes {
+            if change.kind == .secret { hasSecrets = true }
             if !isFirst { out.append(0x2C) }
             isFirst = false
             switch change.op {
@@ -91,7 +93,7 @@ package struct FrameEncoder {
             out.append(0x7D)
         }
         out.append("]}")
-        return framed(out, as: format, type: "changes", cursor)
+        return framed(out, as: format, type: "changes", cursor, hasSecrets: hasSecrets)
     }
 
     static func plain(_ value: StoredValue, _ name: String, _ version: Int64, _ open: SecretOpener) throws -> String {
@@ -116,12 +118,14 @@ package struct FrameEncoder {
         out.append(decimal: revision)
     }
 
-    private func framed(_ payload: [UInt8], as format: WatchFormat, type: String, _ cursor: Cursor) -> [UInt8] {
+    private func framed(_ payload: [UInt8], as format: WatchFormat, type: String, _ cursor: Cursor, hasSecrets: Bool) -> [UInt8] {
         var out: [UInt8] = []
         switch format {
         case .webSocket, .socketIO: WebSocketFrame.append(.text, payload, to: &out)
         case .deflated:
-            if let deflater, payload.count >= Self.deflateMinimum {
+            // The size of what is compressed together tells of its parts: a secret is never beside what somebody else can choose (as in the
+            // attacks CRIME and BREACH).
+            if let deflater, !hasSecrets, payload.count >= Self.deflateMinimum {
                 deflater.appendFrame(.text, payload.span, to: &out)
             } else {
                 WebSocketFrame.append(.text, payload, to: &out)

@@ -1,6 +1,12 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+// Changes and snapshots as bytes: once for all who see the same of an environment in the same format.
+// Flows through: changes and contents from a feed into frames; frames as publications to the loops, and as the start of each new watcher.
+// Owner: a feed owns its groups, a group its caches; all on the feed loop.
+// Must hold: `previousRevision` is the `revision` of the frame before, for everybody; a frame ends where a transaction does; what a group may
+//   not see is in none of its bytes.
+
 import DequeModule
 package import Store
 
@@ -59,6 +65,8 @@ package final class FeedGroup {
     /// States that watchers started from since then.
     private var variantBases: Set<Int64> = []
     private var snapshot: (cursor: Cursor, bytes: [UInt8])?
+    /// For keyshade's clients: what has changed from a revision on.
+    private var recent: (cursor: Cursor, first: Int64, bytes: [UInt8])?
     private var resumes: [ResumeKey: [UInt8]] = [:]
     private var resumesWeight = 0
     /// The head that the cached bytes belong to.
@@ -239,14 +247,19 @@ package final class FeedGroup {
         // All of memory is recent: there may have been more.
         let isAll = oldest.at.milliseconds >= start && content.floor > 0
         let first = isAll ? 0 : content.history.first { $0.at.milliseconds >= start }?.revision ?? Int64.max
-        let visible = content.sortedEntries.filter { $0.revision >= first && key.shows($0.name, $0.kind) }
-        return try encoder.snapshot(content.head, entries: visible, as: key.format, open: open)
+        if let recent, recent.cursor == content.head, recent.first == first { return recent.bytes }
+        let visible = content.entries.values.filter { $0.revision >= first && key.shows($0.name, $0.kind) }
+        let sorted = visible.sorted { $0.name < $1.name }
+        let bytes = try encoder.snapshot(content.head, entries: sorted, as: key.format, open: open)
+        recent = (content.head, first, bytes)
+        return bytes
     }
 
     // MARK: Memory
 
     private func dropCaches() {
         snapshot = nil
+        recent = nil
         resumes = [:]
         resumesWeight = 0
     }
