@@ -12,9 +12,9 @@ package import Store
 
 /// The groups of one loop and the sweep over those with something to send. Confined to its loop.
 package final class Hub {
-    /// Sends of one turn: a quarter of a millisecond, after which events are looked at again. What has come meanwhile joins the sweep under
-    /// way; with 256 it joined so late that a fan-out to 1,000 sockets made an eighth less.
-    package static let sendsPerTurn = 64
+    /// Sends of one turn: about a tenth of a millisecond, after which events are looked at again. What has come meanwhile joins the sweep
+    /// under way; with 256 it joined so late that a fan-out to 1,000 sockets made an eighth less.
+    package static let sendsPerTurn = 32
 
     private let clock: () -> UInt64
     private let wallClock: () -> Int64
