@@ -1,7 +1,6 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import Reactor
 import Store
 import Wire
@@ -149,9 +148,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
 
     func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
         owner.clearDeadline(for: self)
-        let left = outlet.seats.map(\.group.id)
-        owner.hub.leaveAll(outlet)
-        for group in left { owner.desk.left(group, on: owner.index) }
+        owner.leaveAll(outlet)
         // Of the session's last actions only this is left to do.
         for case .dismiss(let environment, let standing) in session.close(.abnormal, "") {
             owner.ledger.dismiss(number, in: environment, from: standing)
@@ -190,22 +187,10 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
                     send(started.bytes)
                 }
                 waiting = []
-                guard !outlet.isClosed else {
-                    owner.desk.left(started.group, on: owner.index)
-                    continue
-                }
-                owner.hub.join(
-                    started.group,
-                    outlet,
-                    head: started.cursor,
-                    base: started.cursor,
-                    needsVariant: started.needsVariant
-                )
-                owner.ledger.joined(number, in: started.environment.path, started.group, sent: started.cursor.revision)
+                owner.seat(outlet, of: number, in: started)
             case .leave(let group):
                 owner.ledger.left(number, group, sent: sentRevision(in: group))
-                owner.hub.leave(group, outlet)
-                owner.desk.left(group, on: owner.index)
+                owner.leave(group, outlet)
             case .enroll(let environment, let id, let old, let new, let isNew):
                 owner.ledger.enroll(number, in: environment, id: id, from: old, to: new, isNew: isNew)
                 recordSubscription(to: environment, id, isNew: isNew)
@@ -333,24 +318,14 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
         )
     }
 
-    /// Who may see secrets here, with a subscription or since other grants came to it, leaves a row in the audit. There was room for it a
-    /// moment ago, and what a moment's subscribers need on top of the limit is little.
+    /// Who may see secrets here, with a subscription or since other grants came to it, leaves a row in the audit.
     private func recordSubscription(to environment: EnvironmentPath, _ id: String, isNew: Bool) {
         guard let token = principal?.token, let access = token.access(to: environment), access.visibility.secrets != .none else {
             _ = session.noteSecrets(false, in: environment)
             return
         }
         guard !session.noteSecrets(true, in: environment) || isNew else { return }
-        _ = owner.desk.audit.append(
-            AuditNote(
-                actor: token.actor,
-                action: "watch.subscribe",
-                place: environment.description,
-                environmentID: UUID(uuidString: id),
-                target: environment.environment
-            ),
-            isPromised: true
-        )
+        owner.recordWatch(of: environment, id, by: token)
     }
 
     private func attachAnswered(_ ticket: UInt32, _ answer: AttachAnswer) {

@@ -1,7 +1,6 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import Reactor
 import Store
 import Wire
@@ -142,9 +141,7 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
 
     func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
         owner.clearDeadline(for: self)
-        let left = outlet.seats.map(\.group.id)
-        owner.hub.leaveAll(outlet)
-        for group in left { owner.desk.left(group, on: owner.index) }
+        owner.leaveAll(outlet)
         // Of the session's last actions only this is left to do.
         for case .dismiss(let environment) in session.close(.abnormal, "") {
             owner.ledger.dismiss(number, in: environment, from: .silent)
@@ -175,8 +172,7 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
                 join(starting, behind: waiting)
                 waiting = []
             case .leave(let group):
-                owner.hub.leave(group, outlet)
-                owner.desk.left(group, on: owner.index)
+                owner.leave(group, outlet)
             case .enroll(let environment, let id, let standing, let isNew):
                 owner.ledger.enroll(number, in: environment, id: id, from: standing, to: .silent, isNew: isNew)
                 recordRegistration(in: environment, id, isNew: isNew)
@@ -203,18 +199,7 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
             send(waiting)
             send(started.bytes)
         }
-        guard !outlet.isClosed else {
-            owner.desk.left(started.group, on: owner.index)
-            return
-        }
-        owner.hub.join(
-            started.group,
-            outlet,
-            head: started.cursor,
-            base: started.cursor,
-            needsVariant: started.needsVariant
-        )
-        owner.ledger.joined(number, in: started.environment.path, started.group, sent: started.cursor.revision)
+        owner.seat(outlet, of: number, in: started)
     }
 
     private func countWatch() {
@@ -298,16 +283,7 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
             return
         }
         guard !session.noteSecrets(true) || isNew else { return }
-        _ = owner.desk.audit.append(
-            AuditNote(
-                actor: token.actor,
-                action: "watch.subscribe",
-                place: environment.description,
-                environmentID: UUID(uuidString: id),
-                target: environment.environment
-            ),
-            isPromised: true
-        )
+        owner.recordWatch(of: environment, id, by: token)
     }
 
     private func attachAnswered(_ ticket: UInt32, _ answer: AttachAnswer) {
