@@ -86,13 +86,16 @@ final class BalancerLoop {
                 connection.close()
                 return
             }
-            if role == .traffic { openClients += 1 }
             ClientConnection(connection, listener: address, role: role, host: self).start()
         }
         switch role {
         case .traffic: listeners.append(listener)
         case .admin: adminListener = listener
         }
+    }
+
+    func clientCame(_ role: ClientConnection.Role) {
+        if role == .traffic { openClients += 1 }
     }
 
     /// A client is gone, or has become a tunnel.

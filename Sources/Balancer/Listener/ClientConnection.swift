@@ -6,7 +6,7 @@ import Wire
 
 /// One client: reads heads, lets one exchange after the other have the connection, answers what the balancer answers itself.
 /// Confined to its loop; the sweep holds it until the connection is gone or has become a tunnel.
-final class ClientConnection: ConnectionHandler, Timed {
+final class ClientConnection: ClientStreamUser, Timed {
     /// Which listener the client came to.
     enum Role {
         case traffic
@@ -22,7 +22,7 @@ final class ClientConnection: ConnectionHandler, Timed {
         case gone
     }
 
-    let connection: Connection
+    let connection: any ClientStream
     let host: BalancerLoop
     let listener: SocketAddress
     let role: Role
@@ -35,7 +35,7 @@ final class ClientConnection: ConnectionHandler, Timed {
     private var isConsuming = false
     private var knownForwarding: ForwardingFields?
 
-    init(_ connection: Connection, listener: SocketAddress, role: Role, host: BalancerLoop) {
+    init(_ connection: any ClientStream, listener: SocketAddress, role: Role, host: BalancerLoop) {
         self.connection = connection
         self.listener = listener
         self.role = role
@@ -43,8 +43,9 @@ final class ClientConnection: ConnectionHandler, Timed {
     }
 
     func start() {
+        host.clientCame(role)
         host.sweep.add(self, deadline: host.deadline(in: host.times.clientIdle))
-        connection.start(self)
+        connection.begin(self)
     }
 
     /// Made at the first request: an idle connection pays nothing.
@@ -250,9 +251,9 @@ final class ClientConnection: ConnectionHandler, Timed {
         host.clientLeft(role)
     }
 
-    // MARK: ConnectionHandler
+    // MARK: ClientStreamUser
 
-    func connection(_ connection: Connection, received bytes: Span<UInt8>) {
+    func clientReceived(_ bytes: Span<UInt8>) {
         switch phase {
         case .head:
             consume(bytes)
@@ -269,7 +270,7 @@ final class ClientConnection: ConnectionHandler, Timed {
         }
     }
 
-    func connectionReachedEnd(_ connection: Connection) {
+    func clientReachedEnd() {
         hasEnded = true
         switch phase {
         case .head: finish(lingering: false)
@@ -278,7 +279,7 @@ final class ClientConnection: ConnectionHandler, Timed {
         }
     }
 
-    func connectionDrained(_ connection: Connection) {
+    func clientDrained() {
         switch phase {
         case .head: nextRequest()
         case .exchange(let exchange): exchange.clientDrained()
@@ -287,7 +288,7 @@ final class ClientConnection: ConnectionHandler, Timed {
         }
     }
 
-    func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+    func clientClosed() {
         if case .exchange(let exchange) = phase {
             phase = .gone
             exchange.clientGone()

@@ -10,27 +10,28 @@
 import Reactor
 
 /// One tunnel. Confined to its loop.
-final class Tunnel: ConnectionHandler, Timed {
+final class Tunnel: ClientStreamUser, Timed {
     var sweepSlot = DeadlineSweep.noSlot
-    private let client: Connection
+    private let client: any ClientStream
     private let server: Connection
     private let place: PoolView.Place
     private let host: BalancerLoop
     private var machine = TunnelStateMachine()
 
     /// Takes over both connections, which are open and have nothing unread.
-    init(client: Connection, server: UpstreamConnection, host: BalancerLoop) {
+    init(client: any ClientStream, server: UpstreamConnection, host: BalancerLoop) {
         self.client = client
         self.server = server.connection
         self.host = host
         place = server.place
         place.server.tunnelOpened()
-        client.replaceHandler(self)
+        client.handOver(to: self)
         server.detach(to: self)
         host.sweep.add(self, deadline: host.deadline(in: host.times.tunnelIdle))
         host.tunnelOpened(self)
-        balance(client, self.server)
-        balance(self.server, client)
+        // Each is read as fast as the other one takes it.
+        if self.server.pendingBytes > 0 { client.pauseReading() } else { client.resumeReading() }
+        if client.pendingBytes > 0 { self.server.pauseReading() } else { self.server.resumeReading() }
     }
 
     /// For the drain: the client is told by the end of its connection, and comes back elsewhere.
@@ -42,15 +43,6 @@ final class Tunnel: ConnectionHandler, Timed {
         perform(machine.timedOut())
     }
 
-    private func other(_ connection: Connection) -> Connection {
-        connection === client ? server : client
-    }
-
-    /// Reads from `source` as fast as `target` takes it.
-    private func balance(_ source: Connection, _ target: Connection) {
-        if target.pendingBytes > 0 { source.pauseReading() } else { source.resumeReading() }
-    }
-
     private func touch() {
         host.sweep.set(self, deadline: host.deadline(in: machine.isHalfClosed ? host.times.clientIdle : host.times.tunnelIdle))
     }
@@ -60,7 +52,10 @@ final class Tunnel: ConnectionHandler, Timed {
         case .none:
             break
         case .finishSending(let side):
-            (side == .client ? client : server).shutdownOutput()
+            switch side {
+            case .client: client.shutdownOutput()
+            case .server: server.shutdownOutput()
+            }
             touch()
         case .flushAndClose:
             client.closeWhenFlushed()
@@ -78,31 +73,61 @@ final class Tunnel: ConnectionHandler, Timed {
         }
     }
 
-    // MARK: ConnectionHandler
+    // MARK: Bytes
 
-    func connection(_ connection: Connection, received bytes: Span<UInt8>) {
-        let target = other(connection)
-        switch target.write(bytes) {
-        case .sent: break
-        case .pending: connection.pauseReading()
-        // Reading was paused, so this is one read more than the buffer allows: it can't be, and isn't worth a byte out of order.
-        case .refused: perform(machine.closeAsked())
-        // Its own `connectionClosed` follows.
-        case .closed: break
-        }
+    func clientReceived(_ bytes: Span<UInt8>) {
+        if written(server.write(bytes)) { client.pauseReading() }
         touch()
     }
 
+    private func serverReceived(_ bytes: Span<UInt8>) {
+        if written(client.write(bytes)) { server.pauseReading() }
+        touch()
+    }
+
+    /// True where the sender has to wait.
+    private func written(_ outcome: WriteOutcome) -> Bool {
+        switch outcome {
+        case .sent: return false
+        case .pending: return true
+        // Reading was paused, so this is one read more than the buffer allows: it can't be, and isn't worth a byte out of order.
+        case .refused: perform(machine.closeAsked())
+        // Its own end follows.
+        case .closed: break
+        }
+        return false
+    }
+
+    func clientDrained() {
+        server.resumeReading()
+        touch()
+    }
+
+    func clientReachedEnd() {
+        perform(machine.reachedEnd(of: .client))
+    }
+
+    func clientClosed() {
+        perform(machine.closed(.client))
+    }
+
+    // MARK: ConnectionHandler, of both sides where the client's is a connection too
+
+    func connection(_ connection: Connection, received bytes: Span<UInt8>) {
+        if connection === server { serverReceived(bytes) } else { clientReceived(bytes) }
+    }
+
     func connectionDrained(_ connection: Connection) {
-        other(connection).resumeReading()
+        guard connection === server else { return clientDrained() }
+        client.resumeReading()
         touch()
     }
 
     func connectionReachedEnd(_ connection: Connection) {
-        perform(machine.reachedEnd(of: connection === client ? .client : .server))
+        if connection === server { perform(machine.reachedEnd(of: .server)) } else { clientReachedEnd() }
     }
 
     func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
-        perform(machine.closed(connection === client ? .client : .server))
+        if connection === server { perform(machine.closed(.server)) } else { clientClosed() }
     }
 }
