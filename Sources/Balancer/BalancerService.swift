@@ -118,8 +118,8 @@ package final class BalancerService: Sendable {
     private func openSockets() throws(BalancerError) -> Sockets {
         do throws(ReactorError) {
             var listeners: [[ListenSocket]] = []
-            for endpoint in configuration.listeners { listeners.append(try ListenSocket.open(endpoint, count: loops.loops.count)) }
-            let admin = try configuration.admin.map { endpoint throws(ReactorError) in try ListenSocket.open(endpoint) }
+            for listener in configuration.listeners { listeners.append(try ListenSocket.open(listener.bind, count: loops.loops.count)) }
+            let admin = try configuration.admin?.bind.map { endpoint throws(ReactorError) in try ListenSocket.open(endpoint) }
             return Sockets(listeners: listeners, admin: admin?.first)
         } catch {
             throw BalancerError(.listenFailed, error.message, underlying: error)
@@ -172,8 +172,8 @@ package final class BalancerService: Sendable {
             limits: configuration.limits,
             routes: routes,
             trustedProxies: configuration.trustedProxies,
-            stickyCookies: configuration.pools.compactMap { $0.sticky?.cookie },
-            accessLog: configuration.accessLog == .off ? nil : AccessLog(logger),
+            stickyCookies: configuration.stickyCookies,
+            accessLog: configuration.accessLog.format == .off ? nil : AccessLog(logger),
             metrics: BalancerMetrics(),
             admission: UpgradeAdmission(perSecond: configuration.limits.upgradesPerSecond),
             logger: logger,

@@ -167,7 +167,7 @@ enum Composition {
             listeners: [try role.settings.endpoint(.listen, fallback: "127.0.0.1:8080")],
             pools: pools
         )
-        configuration.admin = try role.settings.endpoint(.admin)
+        configuration.admin = AdminConfiguration(bind: try role.settings.endpoint(.admin))
         if let keys = role.settings.text(.stickyKeys) {
             do {
                 configuration.stickyKeys = try StickyKeyRing(parsing: keys)
@@ -179,7 +179,7 @@ enum Composition {
         guard let accessLog = AccessLogFormat(rawValue: format) else {
             throw SettingsError(.accessLog, "'\(format)' is none of: \(AccessLogFormat.allCases.map(\.rawValue).joined(separator: ", "))")
         }
-        configuration.accessLog = accessLog
+        configuration.accessLog = AccessLogRule(accessLog)
         let metrics = role.metrics
         let service = try BalancerService(
             configuration: configuration,

@@ -77,7 +77,7 @@ import Wire
     }
 
     @Test func accessLogsHideTokens() async throws {
-        try await BalancerFixture.with(configure: { $0.accessLog = .json }) { fixture in
+        try await BalancerFixture.with(configure: { $0.accessLog = AccessLogRule(.json) }) { fixture in
             let client = try await fixture.client()
             _ = try await client.request(get("/v1/watch?access_token=kv_secret&a=b&%61ccess_token=kv_secret;access%5Ftoken=kv_secret"))
             _ = try await client.request("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n")
@@ -97,7 +97,7 @@ import Wire
                 listeners: [Endpoint(host: "127.0.0.1", port: 0)],
                 pools: [PoolConfiguration(name: "web", servers: [])]
             )
-            configuration.admin = fixture.addresses.admin.map { Endpoint($0) }
+            configuration.admin = fixture.addresses.admin.map { AdminConfiguration(bind: Endpoint($0)) }
             let service = try BalancerService(configuration: configuration, loops: fixture.outer, logger: fixture.log.logger) { "" }
             await #expect(throws: BalancerError.self) { try await service.run() }
             await #expect(throws: BalancerError.self) { _ = try await service.listening() }

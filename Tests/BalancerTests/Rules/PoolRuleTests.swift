@@ -9,11 +9,11 @@ import Testing
 @Suite struct PoolRuleTests {
     @Test func poolFlags() throws {
         let pool = try PoolFlag.parse("api=127.0.0.1:8081,web2@127.0.0.1:8082,[::1]:8083,unix:/run/x.sock")
-        #expect(pool.name == "api" && pool.sticky?.cookie == "KEYVANE_API")
+        #expect(pool.name == "api" && pool.sticky?.name == "KEYVANE_API")
         #expect(pool.servers.map(\.name) == ["api-1", "web2", "api-3", "api-4"])
         #expect(pool.servers.map(\.address.description) == ["127.0.0.1:8081", "127.0.0.1:8082", "[::1]:8083", "unix:/run/x.sock"])
         #expect(try PoolFlag.parse("gateway=").servers.isEmpty)
-        #expect(try PoolFlag.parse("web-a=h:1").sticky?.cookie == "KEYVANE_WEB_A")
+        #expect(try PoolFlag.parse("web-a=h:1").sticky?.name == "KEYVANE_WEB_A")
         for bad in ["api", "=h:1", "a b=h:1", "api=h", "api=:80", "api=h:0", "api=h:1,", "api=x@h:1,x@h:2", "api=a/b@h:1", "api=h:99999"] {
             #expect(throws: BalancerError.self, "\(bad)") { try PoolFlag.parse(bad) }
         }
@@ -29,7 +29,7 @@ import Testing
         #expect(try good.effectiveRoutes().map(\.path) == ["/v1/watch", "/socket.io/", "/"])
         let faults: [(inout BalancerConfiguration) -> Void] = [
             { $0.listeners = [] }, { $0.pools = [] }, { $0.pools[1].name = "api" }, { $0.pools[1].name = "other" },
-            { $0.pools[1].sticky?.cookie = "KEYVANE_API" }, { $0.routes = [RouteConfiguration(path: "/", pool: "none")] },
+            { $0.pools[1].sticky?.name = "KEYVANE_API" }, { $0.routes = [RouteConfiguration(path: "/", pool: "none")] },
             { $0.routes = [RouteConfiguration(path: "x", pool: "api")] }, { $0.pools[0].servers[0].weight = 257 },
             { $0.pools[0].health.path = "readyz" }, { $0.pools[0].health.fall = 0 }, { $0.pools[0].passive.maxFails = 0 },
             { $0.limits.headerBytes = 10 }, { $0.limits.connect = .zero }, { $0.limits.upgradesPerSecond = 0 },

@@ -10,8 +10,8 @@
 import Crypto
 
 /// The keys under the sticky cookies: the first signs, all verify, so a key is rotated by putting the new one first.
-package struct StickyKeyRing: Sendable {
-    struct Key: Sendable {
+package struct StickyKeyRing: Sendable, Equatable {
+    struct Key: Sendable, Equatable {
         /// Tells which key a token was signed with, so that each token costs one MAC.
         let id: UInt8
         let secret: SymmetricKey

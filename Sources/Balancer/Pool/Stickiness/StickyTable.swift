@@ -26,7 +26,7 @@ package struct StickyTable: Sendable {
     private let tags: [UInt64]
 
     package init(_ configuration: StickyConfiguration, signer: StickySigner, servers: [String]) {
-        cookie = configuration.cookie
+        cookie = configuration.name
         self.signer = signer
         policy = StickyPolicy(configuration)
         members = (0..<signer.keyCount).map { key in

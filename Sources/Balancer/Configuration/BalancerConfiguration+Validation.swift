@@ -2,6 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension BalancerConfiguration {
+    /// The cookies that are ours to set and to take off.
+    var stickyCookies: [String] {
+        pools.compactMap { $0.sticky?.mode == .cookie ? $0.sticky?.name : nil }
+    }
+
     /// The routes as configured; else one pool takes everything, and pools named api and gateway get the product's own three.
     package func effectiveRoutes() throws(BalancerError) -> [RouteConfiguration] {
         if !routes.isEmpty { return routes }
@@ -28,7 +33,7 @@ extension BalancerConfiguration {
             guard names.insert(pool.name).inserted else { throw .init(.configurationInvalid, "pools: '\(pool.name)' is there twice") }
             try pool.validate()
         }
-        let cookies = pools.compactMap { $0.sticky?.cookie }
+        let cookies = stickyCookies
         guard Set(cookies).count == cookies.count else {
             throw .init(.configurationInvalid, "pools: two pools share a sticky cookie's name; give each its own")
         }
@@ -47,8 +52,8 @@ extension PoolConfiguration {
         guard NameRule.isValid(name) else { throw .init(.configurationInvalid, "pools: '\(name)': \(NameRule.text)") }
         try Self.validate(servers, pool: name)
         if let sticky {
-            guard NameRule.isValid(sticky.cookie) else {
-                throw .init(.configurationInvalid, "pools.\(name).sticky.name: '\(sticky.cookie)': \(NameRule.text)")
+            guard NameRule.isValid(sticky.name) else {
+                throw .init(.configurationInvalid, "pools.\(name).sticky.name: '\(sticky.name)': \(NameRule.text)")
             }
             guard sticky.maxIdle > .seconds(1), sticky.maxLife >= sticky.maxIdle else {
                 throw .init(.configurationInvalid, "pools.\(name).sticky: max_idle must be above 1s, and max_life not below max_idle")

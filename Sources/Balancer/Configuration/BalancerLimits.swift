@@ -22,6 +22,14 @@ package struct BalancerLimits: Sendable, Equatable {
     package var headerBytes = 32 * 1024
     package var headers = 100
     package var upgradesPerSecond = 2000
+    /// Open connections of one client address (IPv6: its /64), over all listeners; 0 is no limit.
+    package var connectionsPerAddress = 0
+    /// A request's body may not come slower than this, in bytes a second, once `bodyGrace` has passed.
+    package var bodyRate = 500
+    package var bodyGrace = Duration.seconds(20)
+    /// Requests of one pool that wait for a server with a free place, and how long each does.
+    package var queued = 1024
+    package var queueTimeout = Duration.seconds(5)
     /// How long the last words of a refused client are read, so that it gets to see the refusal.
     package var linger = Duration.seconds(1)
     package var lingerBytes = 64 * 1024
