@@ -138,9 +138,8 @@ package final class BalancerService: Sendable {
             let directory = PoolDirectory(pools, keys: keys, loop: control, logger: logger) { relay.publish($1, pool: $0) }
             return (LoopBound(directory, loop: control), directory.snapshots)
         }
-        let settings = settings { pool, server in
-            directory.loop.post { directory.value.connectFailed(pool: pool, server: server) }
-        }
+        let services = services { server in directory.loop.post { directory.value.connectFailed(server) } }
+        let settings = LoopSettings(configuration, routes: routes, services: services)
         var parts: [LoopBound<BalancerLoop>] = []
         for loop in loops.loops {
             parts.append(try await loop.run { LoopBound(BalancerLoop(settings, snapshots: snapshots, loop: loop), loop: loop) })
@@ -167,13 +166,8 @@ package final class BalancerService: Sendable {
         return .random()
     }
 
-    private func settings(connectFailed: @escaping @Sendable (Int, PooledServer) -> Void) -> LoopSettings {
-        LoopSettings(
-            limits: configuration.limits,
-            routes: routes,
-            trustedProxies: configuration.trustedProxies,
-            stickyCookies: configuration.stickyCookies,
-            accessLog: configuration.accessLog.format == .off ? nil : AccessLog(logger),
+    private func services(connectFailed: @escaping @Sendable (PooledServer) -> Void) -> LoopServices {
+        LoopServices(
             metrics: BalancerMetrics(),
             admission: UpgradeAdmission(perSecond: configuration.limits.upgradesPerSecond),
             logger: logger,

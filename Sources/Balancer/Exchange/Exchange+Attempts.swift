@@ -18,7 +18,7 @@ extension Exchange {
         // The connect has its own time.
         client.clearDeadline()
         balanceClient()
-        connector = Connector.connect(to: place.server.endpoint, on: host.loop, timeout: host.limits.connect) { result in
+        connector = Connector.connect(to: place.server.endpoint, on: host.loop, timeout: settings.limits.connect) { result in
             self.connected(result, to: place)
         }
     }
@@ -37,7 +37,7 @@ extension Exchange {
             upstream = UpstreamConnection(connection, place: place, host: host, user: self)
             sendOpening()
         case .failure(let error):
-            if error.isServersFault { host.settings.connectFailed(poolIndex, place.server) }
+            if error.isServersFault { settings.shared.connectFailed(place.server) }
             perform(attempts.connectFailed())
         }
     }
@@ -47,7 +47,7 @@ extension Exchange {
         switch upstream.connection.write(opening) {
         case .sent, .pending:
             attempts.openingSent()
-            client.setDeadline(in: machine.isRequestComplete ? host.times.response : host.times.clientIdle)
+            client.setDeadline(in: machine.isRequestComplete ? settings.times.response : settings.times.clientIdle)
             balanceClient()
         case .refused, .closed:
             // Nothing of it has left.
@@ -79,7 +79,7 @@ extension Exchange {
     /// False, and nothing is changed, where there is nowhere to go or too much is being retried already.
     func retry(at next: PoolView.Place?, onNewConnection: Bool) -> Bool {
         guard let next, let pool, pool.budget.takeRetry(at: host.loop.milliseconds) else { return false }
-        host.settings.metrics.retries.increment()
+        settings.metrics.retries.increment()
         attemptEnded()
         attempt(at: next, onNewConnection: onNewConnection)
         return true

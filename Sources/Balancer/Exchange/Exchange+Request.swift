@@ -29,10 +29,10 @@ extension Exchange {
         }
         if requestBody.isComplete {
             machine.requestCompleted()
-            if machine.isAwaitingResponse { client.setDeadline(in: host.times.response) }
+            if machine.isAwaitingResponse { client.setDeadline(in: settings.times.response) }
             if consumed < bytes.count { client.stash(bytes.extracting(consumed...)) }
         } else {
-            client.setDeadline(in: host.times.clientIdle)
+            client.setDeadline(in: settings.times.clientIdle)
         }
         balanceClient()
     }
@@ -56,7 +56,7 @@ extension Exchange {
         if machine.isAwaitingResponse {
             refuse(fault)
         } else {
-            host.settings.metrics.countRejected(fault.code)
+            settings.metrics.countRejected(fault.code)
             perform(machine.clientFailed(), cause: .refused)
         }
     }
@@ -69,7 +69,7 @@ extension Exchange {
 
     func clientDrained() {
         upstream?.connection.resumeReading()
-        if !machine.isAwaitingResponse { client.setDeadline(in: host.times.response) }
+        if !machine.isAwaitingResponse { client.setDeadline(in: settings.times.response) }
     }
 
     func clientGone() {

@@ -197,10 +197,10 @@ extension Exchange {
         sentBytes += UInt64(bytes.count)
         switch client.connection.write(bytes) {
         case .sent:
-            client.setDeadline(in: host.times.response)
+            client.setDeadline(in: settings.times.response)
         case .pending:
             upstream?.connection.pauseReading()
-            client.setDeadline(in: host.times.clientIdle)
+            client.setDeadline(in: settings.times.clientIdle)
         case .refused:
             // Reading was paused long before that much could wait.
             client.connection.close()

@@ -16,6 +16,8 @@ import Wire
 final class Exchange: UpstreamUser {
     unowned let client: ClientConnection
     let host: BalancerLoop
+    /// Those of its beginning, whatever the configuration becomes meanwhile.
+    let settings: LoopSettings
     var machine: ExchangeStateMachine
     var attempts: AttemptStateMachine
     var requestBody: BodyParser
@@ -32,7 +34,6 @@ final class Exchange: UpstreamUser {
     var partialResponse: PartialResponse?
     /// The client's valid cookie and the server it names.
     var pin: (server: PooledServer, token: StickyToken)?
-    var poolIndex = 0
     var status = 0
     var sentBytes: UInt64 = 0
     var isUpgrade = false
@@ -47,6 +48,7 @@ final class Exchange: UpstreamUser {
     init(_ client: ClientConnection, _ head: RequestHead, in bytes: Span<UInt8>, hasEnded: Bool) {
         self.client = client
         host = client.host
+        settings = client.host.settings
         requestBody = BodyParser(head.framing)
         machine = ExchangeStateMachine(
             clientPersists: head.isPersistent && !hasEnded && !client.host.isDraining,
@@ -69,7 +71,7 @@ final class Exchange: UpstreamUser {
     /// Starts the request, or refuses it. Returns how many bytes of `rest`, which stand behind the head, are its body's.
     func begin(_ head: RequestHead, _ bytes: Span<UInt8>, rest: Span<UInt8>) -> Int {
         let name = RequestName(using: &host.names)
-        if host.settings.accessLog != nil {
+        if settings.accessLog != nil {
             logged = LoggedRequest(head, in: bytes, client: client.forwarding.clientAddress(head.fields, bytes), id: name.text)
         }
         var consumed = rest.count
@@ -105,11 +107,10 @@ final class Exchange: UpstreamUser {
             // Before any refusal: what follows the head is a tunnel's, never a request.
             isUpgrade = true
             if host.isDraining { return refuse(.draining) }
-            guard host.settings.admission.admit(at: host.loop.milliseconds) else { return refuse(.upgradeRate) }
+            guard settings.admission.admit(at: host.loop.milliseconds) else { return refuse(.upgradeRate) }
         }
-        guard let index = host.settings.routes.pool(path: head.path, host: hostRange, in: bytes) else { return refuse(.noRoute) }
+        guard let index = settings.routes.pool(path: head.path, host: hostRange, in: bytes) else { return refuse(.noRoute) }
         let pool = host.pools[index]
-        poolIndex = index
         self.pool = pool
         pool.budget.requestStarted()
         opening.reserveCapacity(head.length + 512)
@@ -117,7 +118,7 @@ final class Exchange: UpstreamUser {
             head,
             bytes,
             host: hostRange,
-            .init(forwarding: client.forwarding, name: name, cookies: host.settings.stickyCookies, isUpgrade: isUpgrade),
+            .init(forwarding: client.forwarding, name: name, cookies: settings.stickyCookies, isUpgrade: isUpgrade),
             into: &opening
         )
     }
@@ -133,10 +134,10 @@ final class Exchange: UpstreamUser {
                 pin = (place.server, token)
                 return place
             case .failure(let reason):
-                host.settings.metrics.countRefusedPin(reason)
+                settings.metrics.countRefusedPin(reason)
             }
         case .refused(let reason):
-            host.settings.metrics.countRefusedPin(reason)
+            settings.metrics.countRefusedPin(reason)
         }
         return nil
     }
@@ -164,7 +165,7 @@ final class Exchange: UpstreamUser {
     private func refuse(_ page: ErrorPage, cause: TerminationCause) {
         // Bytes behind an upgrade may be meant for a tunnel: they must never be read as a request.
         if isUpgrade { machine.clientWillNotGoOn() }
-        host.settings.metrics.countRejected(page.code)
+        settings.metrics.countRejected(page.code)
         // Counted before the bytes leave: who sees the answer sees the count.
         record(page.status, cause: cause, counts: place?.counts ?? pool?.ownCounts)
         let keepAlive = machine.willKeepAlive && machine.isRequestComplete
@@ -218,8 +219,8 @@ final class Exchange: UpstreamUser {
         isRecorded = true
         let elapsed = Self.nanoseconds() - began
         counts?.count(status)
-        if counts != nil { host.settings.metrics.requestDuration.recordNanoseconds(Int64(elapsed)) }
-        guard let logged, let log = host.settings.accessLog else { return }
+        if counts != nil { settings.metrics.requestDuration.recordNanoseconds(Int64(elapsed)) }
+        guard let logged, let log = settings.accessLog else { return }
         log.write(
             logged,
             .init(

@@ -11,27 +11,11 @@ import Logging
 import Reactor
 import Wire
 
-/// What all loops are given alike.
-struct LoopSettings: Sendable {
-    let limits: BalancerLimits
-    let routes: RouteTable
-    let trustedProxies: [AddressRange]
-    /// Of all pools.
-    let stickyCookies: [String]
-    let accessLog: AccessLog?
-    let metrics: BalancerMetrics
-    let admission: UpgradeAdmission
-    let logger: Logger
-    let metricsPage: @Sendable () -> String
-    /// A connect to a server failed: for the directory, on its own loop.
-    let connectFailed: @Sendable (_ pool: Int, PooledServer) -> Void
-}
-
 /// One loop's part of the balancer. Confined to its loop; lives until `close`.
 final class BalancerLoop {
     let loop: Loop
-    let settings: LoopSettings
-    let times: DeadlineTimes
+    /// The newest; an exchange keeps those that it began with.
+    private(set) var settings: LoopSettings
     let sweep = DeadlineSweep()
     private(set) var pools: [PoolView]
     private(set) var isDraining = false
@@ -56,7 +40,6 @@ final class BalancerLoop {
         loop.assertCurrent()
         self.loop = loop
         self.settings = settings
-        times = DeadlineTimes(settings.limits)
         pools = snapshots.map { PoolView($0, loop: loop, idleLimit: settings.limits.idlePerServer) }
         requestParser = RequestHeadParser(limits: settings.limits.head)
         responseParser = ResponseHeadParser(limits: settings.limits.head)
@@ -67,6 +50,7 @@ final class BalancerLoop {
     }
 
     var limits: BalancerLimits { settings.limits }
+    var times: DeadlineTimes { settings.times }
 
     /// The loop's clock, this many milliseconds on.
     func deadline(in milliseconds: UInt64) -> UInt64 {
@@ -120,6 +104,25 @@ final class BalancerLoop {
 
     func adopt(_ snapshot: PoolSnapshot, pool: Int) {
         pools[pool].adopt(snapshot)
+    }
+
+    /// Takes over a changed configuration: the pools and the settings that lead to them, in one turn. Pools are known by their names: those
+    /// that stay keep their connections, and what is under way in the others goes on until it ends.
+    func adopt(_ settings: LoopSettings, snapshots: [PoolSnapshot]) {
+        guard !isClosed else { return }
+        self.settings = settings
+        let limits = settings.limits
+        requestParser = RequestHeadParser(limits: limits.head)
+        responseParser = ResponseHeadParser(limits: limits.head)
+        var known = Dictionary(uniqueKeysWithValues: pools.map { ($0.snapshot.name, $0) })
+        pools = snapshots.map { snapshot in
+            guard let view = known.removeValue(forKey: snapshot.name) else {
+                return PoolView(snapshot, loop: loop, idleLimit: limits.idlePerServer)
+            }
+            view.adopt(snapshot)
+            return view
+        }
+        for gone in known.values { gone.closeIdle() }
     }
 
     // MARK: End

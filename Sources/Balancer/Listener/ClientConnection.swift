@@ -33,7 +33,7 @@ final class ClientConnection: ClientStreamUser, Timed {
     private var backlog: [UInt8] = []
     private var hasEnded = false
     private var isConsuming = false
-    private var knownForwarding: ForwardingFields?
+    private var knownForwarding: (fields: ForwardingFields, of: LoopSettings)?
 
     init(_ connection: any ClientStream, listener: SocketAddress, role: Role, host: BalancerLoop) {
         self.connection = connection
@@ -48,11 +48,11 @@ final class ClientConnection: ClientStreamUser, Timed {
         connection.begin(self)
     }
 
-    /// Made at the first request: an idle connection pays nothing.
+    /// Made at the first request, and anew where the configuration has changed: an idle connection pays nothing.
     var forwarding: ForwardingFields {
-        if let knownForwarding { return knownForwarding }
+        if let knownForwarding, knownForwarding.of === host.settings { return knownForwarding.fields }
         let made = ForwardingFields(peer: connection.remoteAddress, listener: listener, trusted: host.settings.trustedProxies)
-        knownForwarding = made
+        knownForwarding = (made, host.settings)
         return made
     }
 

@@ -64,8 +64,8 @@ final class PoolDirectory {
         publish(pool, snapshot(pool))
     }
 
-    func connectFailed(pool: Int, server: PooledServer) {
-        entries[pool].servers.first { $0.server === server }?.connectFailed()
+    func connectFailed(_ server: PooledServer) {
+        for entry in entries { entry.servers.first { $0.server === server }?.connectFailed() }
     }
 
     private func replaceServers(of pool: Int, by servers: [ServerConfiguration]) {

@@ -12,6 +12,11 @@ package final class UpgradeAdmission: Sendable {
         bucket = Mutex(TokenBucket(perSecond: perSecond))
     }
 
+    /// Another rate; what is saved up stays, as far as the new rate allows.
+    package func become(perSecond: Int) {
+        bucket.withLock { $0.become(perSecond: perSecond) }
+    }
+
     package func admit(at now: UInt64) -> Bool {
         bucket.withLock { $0.take(at: now) }
     }
@@ -19,13 +24,18 @@ package final class UpgradeAdmission: Sendable {
 
 /// One second's worth at most is saved up.
 package struct TokenBucket: Sendable {
-    private let perSecond: Double
+    private var perSecond: Double
     private var tokens: Double
     private var refilled: UInt64 = 0
 
     package init(perSecond: Int) {
         self.perSecond = Double(perSecond)
         tokens = Double(perSecond)
+    }
+
+    package mutating func become(perSecond: Int) {
+        self.perSecond = Double(perSecond)
+        tokens = min(tokens, self.perSecond)
     }
 
     /// Milliseconds; loops' clocks may differ by a turn, so time that seems to run back adds nothing.

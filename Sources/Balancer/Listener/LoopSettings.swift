@@ -1,0 +1,56 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+
+/// What all loops are given alike. Immutable: another configuration is another object, swapped whole on each loop between two events, and
+/// what is under way keeps the one that it began with.
+final class LoopSettings: Sendable {
+    let limits: BalancerLimits
+    let times: DeadlineTimes
+    let routes: RouteTable
+    let trustedProxies: [AddressRange]
+    /// Of all pools.
+    let stickyCookies: [String]
+    let accessLog: AccessLog?
+    let shared: LoopServices
+
+    init(_ configuration: BalancerConfiguration, routes: RouteTable, services: LoopServices) {
+        limits = configuration.limits
+        times = DeadlineTimes(configuration.limits)
+        self.routes = routes
+        trustedProxies = configuration.trustedProxies
+        stickyCookies = configuration.stickyCookies
+        accessLog = configuration.accessLog.format == .off ? nil : AccessLog(services.logger)
+        shared = services
+    }
+
+    var metrics: BalancerMetrics { shared.metrics }
+    var admission: UpgradeAdmission { shared.admission }
+    var logger: Logger { shared.logger }
+    var metricsPage: @Sendable () -> String { shared.metricsPage }
+}
+
+/// What outlives every configuration: it counts, or it belongs to the process.
+final class LoopServices: Sendable {
+    let metrics: BalancerMetrics
+    let admission: UpgradeAdmission
+    let logger: Logger
+    let metricsPage: @Sendable () -> String
+    /// A connect to a server failed: for the directory, on its own loop.
+    let connectFailed: @Sendable (PooledServer) -> Void
+
+    init(
+        metrics: BalancerMetrics,
+        admission: UpgradeAdmission,
+        logger: Logger,
+        metricsPage: @escaping @Sendable () -> String,
+        connectFailed: @escaping @Sendable (PooledServer) -> Void
+    ) {
+        self.metrics = metrics
+        self.admission = admission
+        self.logger = logger
+        self.metricsPage = metricsPage
+        self.connectFailed = connectFailed
+    }
+}
