@@ -35,6 +35,7 @@ package final class BalancerService: Sendable {
     private let loops: LoopGroup
     private let logger: Logger
     private let metricsPage: @Sendable () -> String
+    private let tallies = TallyBook()
     private let state = Mutex(State())
 
     /// `metricsPage` is what `GET /metrics` of the admin listener answers. The first of the loops also runs the health checks.
@@ -172,6 +173,7 @@ package final class BalancerService: Sendable {
             admission: UpgradeAdmission(perSecond: configuration.limits.upgradesPerSecond),
             logger: logger,
             metricsPage: metricsPage,
+            tallies: tallies,
             connectFailed: connectFailed
         )
     }

@@ -37,6 +37,7 @@ extension Exchange {
             upstream = UpstreamConnection(connection, place: place, host: host, user: self)
             sendOpening()
         case .failure(let error):
+            place.counts.tally.add(to: .connectFailures)
             if error.isServersFault { settings.shared.connectFailed(place.server) }
             perform(attempts.connectFailed())
         }
@@ -47,6 +48,7 @@ extension Exchange {
         switch upstream.connection.write(opening) {
         case .sent, .pending:
             attempts.openingSent()
+            place?.counts.tally.add(opening.count, to: .bytesIn)
             client.setDeadline(in: machine.isRequestComplete ? settings.times.response : settings.times.clientIdle)
             balanceClient()
         case .refused, .closed:
@@ -80,6 +82,7 @@ extension Exchange {
     func retry(at next: PoolView.Place?, onNewConnection: Bool) -> Bool {
         guard let next, let pool, pool.budget.takeRetry(at: host.loop.milliseconds) else { return false }
         settings.metrics.retries.increment()
+        place?.counts.tally.add(to: next === place ? .retries : .redispatches)
         attemptEnded()
         attempt(at: next, onNewConnection: onNewConnection)
         return true

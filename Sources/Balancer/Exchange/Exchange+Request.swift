@@ -19,8 +19,10 @@ extension Exchange {
             bodyBroken(error)
             return
         }
+        client.tally.add(consumed, to: .bytesIn)
         if let upstream {
             attempts.bodyMovedOn()
+            place?.counts.tally.add(consumed, to: .bytesIn)
             // If it is gone, `upstreamEnded` follows and decides.
             upstream.connection.write(bytes.extracting(..<consumed))
         } else {

@@ -195,6 +195,8 @@ extension Exchange {
     private func write(_ bytes: Span<UInt8>) {
         guard !bytes.isEmpty else { return }
         sentBytes += UInt64(bytes.count)
+        place?.counts.tally.add(bytes.count, to: .bytesOut)
+        client.tally.add(bytes.count, to: .bytesOut)
         switch client.connection.write(bytes) {
         case .sent:
             client.setDeadline(in: settings.times.response)
@@ -232,7 +234,7 @@ extension Exchange {
             return
         }
         self.upstream = nil
-        _ = Tunnel(client: client.connection, server: upstream, host: host)
+        _ = Tunnel(client: client.connection, tally: client.tally, server: upstream, host: host)
         attemptEnded()
         client.handOver()
     }

@@ -218,7 +218,8 @@ final class Exchange: UpstreamUser {
         guard !isRecorded else { return }
         isRecorded = true
         let elapsed = Self.nanoseconds() - began
-        counts?.count(status)
+        counts?.count(status, cause: cause)
+        client.tally.answered(status, cause: cause)
         if counts != nil { settings.metrics.requestDuration.recordNanoseconds(Int64(elapsed)) }
         guard let logged, let log = settings.accessLog else { return }
         log.write(

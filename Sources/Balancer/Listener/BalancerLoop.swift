@@ -32,6 +32,7 @@ final class BalancerLoop {
     private var pacer: TunnelPacer?
     private var drainTimer: LoopTimer?
     private var drained: (() -> Void)?
+    private var tallies: [(listener: SocketAddress, tally: TrafficTally)] = []
     private var openClients = 0
     private var openTunnels = 0
     private var isClosed = false
@@ -43,6 +44,7 @@ final class BalancerLoop {
         pools = snapshots.map { PoolView($0, loop: loop, idleLimit: settings.limits.idlePerServer) }
         requestParser = RequestHeadParser(limits: settings.limits.head)
         responseParser = ResponseHeadParser(limits: settings.limits.head)
+        for pool in pools { count(pool) }
         sweepTimer = loop.every(.milliseconds(100)) { [weak self] in
             guard let self else { return }
             sweep.run(at: self.loop.milliseconds)
@@ -78,6 +80,14 @@ final class BalancerLoop {
         }
     }
 
+    /// What this loop counts for a listener; a connection asks once.
+    func tally(of listener: SocketAddress) -> TrafficTally {
+        if let known = tallies.first(where: { $0.listener == listener }) { return known.tally }
+        let tally = settings.shared.tallies.open(.listener("\(listener)"))
+        tallies.append((listener, tally))
+        return tally
+    }
+
     func clientCame(_ role: ClientConnection.Role) {
         if role == .traffic { openClients += 1 }
     }
@@ -102,6 +112,10 @@ final class BalancerLoop {
 
     // MARK: Pools
 
+    private func count(_ pool: PoolView) {
+        settings.shared.tallies.enter(pool.ownCounts.tally, for: .pool(pool.snapshot.name))
+    }
+
     func adopt(_ snapshot: PoolSnapshot, pool: Int) {
         pools[pool].adopt(snapshot)
     }
@@ -117,7 +131,9 @@ final class BalancerLoop {
         var known = Dictionary(uniqueKeysWithValues: pools.map { ($0.snapshot.name, $0) })
         pools = snapshots.map { snapshot in
             guard let view = known.removeValue(forKey: snapshot.name) else {
-                return PoolView(snapshot, loop: loop, idleLimit: limits.idlePerServer)
+                let view = PoolView(snapshot, loop: loop, idleLimit: limits.idlePerServer)
+                count(view)
+                return view
             }
             view.adopt(snapshot)
             return view

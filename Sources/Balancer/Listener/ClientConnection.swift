@@ -26,6 +26,8 @@ final class ClientConnection: ClientStreamUser, Timed {
     let host: BalancerLoop
     let listener: SocketAddress
     let role: Role
+    /// Of its listener, on this loop.
+    let tally: TrafficTally
     var sweepSlot = DeadlineSweep.noSlot
     private var phase = Phase.head
     private var partial: PartialHead?
@@ -40,10 +42,12 @@ final class ClientConnection: ClientStreamUser, Timed {
         self.listener = listener
         self.role = role
         self.host = host
+        tally = host.tally(of: listener)
     }
 
     func start() {
         host.clientCame(role)
+        tally.add(to: .sessions)
         host.sweep.add(self, deadline: host.deadline(in: host.times.clientIdle))
         connection.begin(self)
     }
@@ -115,6 +119,7 @@ final class ClientConnection: ClientStreamUser, Timed {
             if partial == nil { host.requestParser.reset() }
             partial = nil
             host.settings.metrics.countRejected(error.code)
+            tally.answered(error.status, cause: .refused)
             refuse(ErrorPage(error))
             return nil
         }

@@ -37,6 +37,7 @@ final class LoopServices: Sendable {
     let admission: UpgradeAdmission
     let logger: Logger
     let metricsPage: @Sendable () -> String
+    let tallies: TallyBook
     /// A connect to a server failed: for the directory, on its own loop.
     let connectFailed: @Sendable (PooledServer) -> Void
 
@@ -45,12 +46,14 @@ final class LoopServices: Sendable {
         admission: UpgradeAdmission,
         logger: Logger,
         metricsPage: @escaping @Sendable () -> String,
+        tallies: TallyBook,
         connectFailed: @escaping @Sendable (PooledServer) -> Void
     ) {
         self.metrics = metrics
         self.admission = admission
         self.logger = logger
         self.metricsPage = metricsPage
+        self.tallies = tallies
         self.connectFailed = connectFailed
     }
 }

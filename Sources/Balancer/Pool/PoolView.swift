@@ -15,6 +15,7 @@ final class PoolView {
             self.server = server
             idle = IdleConnections(limit: idleLimit)
             counts = StatusCounts(pool: server.pool, server: server.name)
+            server.enter(counts.tally)
         }
     }
 

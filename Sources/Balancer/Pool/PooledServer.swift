@@ -21,6 +21,7 @@ final class PooledServer: Sendable {
     private let exchangeCount = Atomic<Int>(0)
     private let tunnelCount = Atomic<Int>(0)
     private let requestCount = Atomic<Int>(0)
+    private let tallies = Mutex<[TrafficTally]>([])
 
     init(pool: String, name: String, endpoint: Endpoint) {
         self.pool = pool
@@ -33,6 +34,14 @@ final class PooledServer: Sendable {
     var exchanges: Int { exchangeCount.load(ordering: .relaxed) }
     var tunnels: Int { tunnelCount.load(ordering: .relaxed) }
     var requests: Int { requestCount.load(ordering: .relaxed) }
+
+    /// One loop's counts of this server.
+    func enter(_ tally: TrafficTally) {
+        tallies.withLock { $0.append(tally) }
+    }
+
+    /// Over all loops, since it is known.
+    var traffic: TrafficTotals { TrafficTotals(tallies.withLock { $0 }) }
 
     func exchangeBegan() {
         exchangeCount.wrappingAdd(1, ordering: .relaxed)

@@ -3,9 +3,10 @@
 
 import Metrics
 
-/// `balancer_requests_total` of one server, on one loop: the handles of the statuses seen so far. Confined to its loop; the counters
-/// behind equal labels are shared.
+/// What one loop counts for one server: `balancer_requests_total`, as handles of the statuses seen so far, and the tally of the status pages.
+/// Confined to its loop; the counters behind equal labels are shared.
 final class StatusCounts {
+    let tally = TrafficTally()
     private let pool: String
     private let server: String
     private var counters: [(status: Int, counter: Counter)] = []
@@ -15,7 +16,8 @@ final class StatusCounts {
         self.server = server
     }
 
-    func count(_ status: Int) {
+    func count(_ status: Int, cause: TerminationCause) {
+        tally.answered(status, cause: cause)
         // A server answers with a handful of statuses, mostly the first.
         if let known = counters.first(where: { $0.status == status }) {
             known.counter.increment()

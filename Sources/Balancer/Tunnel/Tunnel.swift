@@ -15,12 +15,15 @@ final class Tunnel: ClientStreamUser, Timed {
     private let client: any ClientStream
     private let server: Connection
     private let place: PoolView.Place
+    /// Of the listener that the client came to.
+    private let tally: TrafficTally
     private let host: BalancerLoop
     private var machine = TunnelStateMachine()
 
     /// Takes over both connections, which are open and have nothing unread.
-    init(client: any ClientStream, server: UpstreamConnection, host: BalancerLoop) {
+    init(client: any ClientStream, tally: TrafficTally, server: UpstreamConnection, host: BalancerLoop) {
         self.client = client
+        self.tally = tally
         self.server = server.connection
         self.host = host
         place = server.place
@@ -76,13 +79,20 @@ final class Tunnel: ClientStreamUser, Timed {
     // MARK: Bytes
 
     func clientReceived(_ bytes: Span<UInt8>) {
+        count(bytes.count, .bytesIn)
         if written(server.write(bytes)) { client.pauseReading() }
         touch()
     }
 
     private func serverReceived(_ bytes: Span<UInt8>) {
+        count(bytes.count, .bytesOut)
         if written(client.write(bytes)) { server.pauseReading() }
         touch()
+    }
+
+    private func count(_ bytes: Int, _ item: TrafficItem) {
+        place.counts.tally.add(bytes, to: item)
+        tally.add(bytes, to: item)
     }
 
     /// True where the sender has to wait.
