@@ -127,7 +127,7 @@ final class Exchange: UpstreamUser {
         guard let pool, let sticky = pool.snapshot.sticky,
             let text = Cookies.first(sticky.cookie, of: head.fields, in: bytes)
         else { return nil }
-        switch sticky.pin(bytes.extracting(text), at: Self.wallSeconds()) {
+        switch sticky.pin(bytes.extracting(text), at: Self.wallSeconds(), with: host.verifiedTokens) {
         case .pinned(let member, let token):
             switch pool.place(pinned: member) {
             case .success(let place):

@@ -25,6 +25,7 @@ final class BalancerLoop {
     /// Where heads are put together before they are written; empty between uses.
     var scratch: [UInt8] = []
     var names = NameGenerator()
+    let verifiedTokens = VerifiedTokens()
     private var listeners: [Listener] = []
     /// Stays until the end: a drain is something to watch.
     private var adminListener: Listener?

@@ -46,7 +46,12 @@ extension [UInt8] {
         text.withUTF8Buffer { append(contentsOf: $0) }
     }
 
-    package mutating func append(_ text: some StringProtocol) {
+    /// What every literal comes to. Not generic, because a generic one is looked up at run time when another module calls it.
+    package mutating func append(_ text: String) {
+        if text.utf8.withContiguousStorageIfAvailable({ append(contentsOf: $0) }) == nil { append(contentsOf: text.utf8) }
+    }
+
+    package mutating func append(_ text: Substring) {
         append(contentsOf: text.utf8)
     }
 

@@ -49,6 +49,32 @@ import Testing
         }
     }
 
+    @Test func whatIsRememberedIsStillJudged() throws {
+        let (table, memory) = (try table(), VerifiedTokens())
+        func pin(_ text: String, _ table: StickyTable, at now: UInt32) -> StickyPin {
+            table.pin(Array(text.utf8).span, at: now, with: memory)
+        }
+        // More than there is room for, each asked twice: the second time from memory, unless another took its place.
+        for issued in UInt32(1000)..<4000 {
+            let text = try #require(table.renewal(of: nil, servedBy: Int(issued) % 2, at: issued))
+            guard case .pinned(Int(issued) % 2, let token) = pin(text, table, at: issued) else {
+                Issue.record("not pinned")
+                return
+            }
+            #expect(pin(text, table, at: issued + 1) == .pinned(member: Int(issued) % 2, token))
+            #expect(pin(text, table, at: token.expires) == .refused(.expired))
+            // One character less, one changed: what is remembered vouches for nothing else.
+            #expect(pin(String(text.dropLast()), table, at: issued) == .refused(.forged))
+            let changed = (text.first == "B" ? "A" : "B") + text.dropFirst()
+            #expect(pin(changed, table, at: issued) == .refused(.forged))
+        }
+        let text = try #require(table.renewal(of: nil, servedBy: 1, at: 1000))
+        #expect(pin(text, table, at: 1000) != .refused(.forged))
+        #expect(try pin(text, self.table(servers: ["api-1"]), at: 1001) == .refused(.unknown))
+        #expect(try pin(text, self.table(Self.keyB), at: 1001) == .refused(.forged))
+        #expect(try pin(text, self.table(pool: "gateway"), at: 1001) == .refused(.forged))
+    }
+
     @Test func renewalsComeAfterHalfOfMaxIdleAndEndWithMaxLife() throws {
         let policy = StickyPolicy(StickyConfiguration(pool: "api"))
         func renewal(_ issued: UInt32, _ expires: UInt32, at now: UInt32) -> [UInt32]? {

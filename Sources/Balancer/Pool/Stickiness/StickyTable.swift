@@ -35,8 +35,8 @@ package struct StickyTable: Sendable {
         tags = servers.map { signer.tag(of: $0) }
     }
 
-    package func pin(_ text: Span<UInt8>, at now: UInt32) -> StickyPin {
-        guard let (token, key) = signer.verify(text) else { return .refused(.forged) }
+    package func pin(_ text: Span<UInt8>, at now: UInt32, with memory: VerifiedTokens? = nil) -> StickyPin {
+        guard let (token, key) = signer.verify(text, with: memory) else { return .refused(.forged) }
         guard now < token.expires else { return .refused(.expired) }
         guard let member = members[key][token.tag] else { return .refused(.unknown) }
         return .pinned(member: member, token)

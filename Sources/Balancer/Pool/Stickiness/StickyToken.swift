@@ -31,6 +31,7 @@ package struct StickySigner: Sendable {
     }
 
     private let keys: [PoolKey]
+    private let identity = VerifiedTokens.Signer()
 
     /// Keys are derived for the pool, so a cookie of one pool is forged in every other.
     package init(_ ring: StickyKeyRing, pool: String) {
@@ -60,9 +61,17 @@ package struct StickySigner: Sendable {
         return ByteText.base64URL(bytes)
     }
 
-    /// The token and the key it was signed with; nil where no key of the ring vouches for it.
-    package func verify(_ text: Span<UInt8>) -> (token: StickyToken, key: Int)? {
-        guard text.count == Self.textLength, let bytes = Base64Text.decode(text), bytes[0] == Self.version else { return nil }
+    /// The token and the key it was signed with; nil where no key of the ring vouches for it. `memory` is the loop's.
+    package func verify(_ text: Span<UInt8>, with memory: VerifiedTokens? = nil) -> (token: StickyToken, key: Int)? {
+        guard text.count == Self.textLength else { return nil }
+        if let known = memory?.known(text, to: identity) { return known }
+        guard let verified = authenticated(text) else { return nil }
+        memory?.verified(text, verified.token, key: verified.key, by: identity)
+        return verified
+    }
+
+    private func authenticated(_ text: Span<UInt8>) -> (token: StickyToken, key: Int)? {
+        guard let bytes = Base64Text.decode(text), bytes[0] == Self.version else { return nil }
         // Ids are one byte: two keys may share one, so every match is tried.
         for (index, key) in keys.enumerated() where key.id == bytes[1] {
             let content = bytes[..<Self.contentLength]
