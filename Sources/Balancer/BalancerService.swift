@@ -47,7 +47,7 @@ package final class BalancerService: Sendable {
     ) throws(BalancerError) {
         try configuration.validate()
         self.configuration = configuration
-        routes = RouteTable(try configuration.effectiveRoutes(), pools: configuration.pools.map(\.name))
+        routes = try RouteTable(configuration)
         self.loops = loops
         self.logger = logger
         self.metricsPage = metricsPage
@@ -147,11 +147,16 @@ package final class BalancerService: Sendable {
         }
         relay.connect(parts)
         for (index, part) in parts.enumerated() {
-            let own = sockets.listeners.compactMap { index < $0.count ? $0[index] : nil }
+            let own = zip(configuration.listeners, sockets.listeners).compactMap { listener, sockets in
+                index < sockets.count ? (sockets[index], ListenerTraits(listener, address: sockets[index].address)) : nil
+            }
             let admin = index == 0 ? sockets.admin : nil
             try await part.loop.run {
-                for socket in own { try part.value.listen(on: socket, role: .traffic) }
-                if let admin { try part.value.listen(on: admin, role: .admin) }
+                for (socket, traits) in own { try part.value.listen(on: socket, traits: traits, role: .traffic) }
+                if let admin {
+                    let traits = ListenerTraits(ListenerConfiguration(bind: Endpoint(admin.address)), address: admin.address)
+                    try part.value.listen(on: admin, traits: traits, role: .admin)
+                }
             }
         }
         try await control.run { directory.value.start() }

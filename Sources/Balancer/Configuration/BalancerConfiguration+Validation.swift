@@ -42,6 +42,12 @@ extension BalancerConfiguration {
             guard route.path.hasPrefix("/") else {
                 throw .init(.configurationInvalid, "routes: the path '\(route.path)' must begin with /")
             }
+            if let limit = route.rateLimit, !(limit.rate > 0 && limit.rate <= 1_000_000 && (1...1_000_000).contains(limit.burst)) {
+                throw .init(
+                    .configurationInvalid,
+                    "routes: the rate limit of '\(route.path)': rate and burst are above 0, a million at most"
+                )
+            }
         }
         try limits.validate()
     }
@@ -58,6 +64,10 @@ extension PoolConfiguration {
             guard sticky.maxIdle > .seconds(1), sticky.maxLife >= sticky.maxIdle else {
                 throw .init(.configurationInvalid, "pools.\(name).sticky: max_idle must be above 1s, and max_life not below max_idle")
             }
+        }
+        try headers.validate(pool: name)
+        for status in errorPages.keys.sorted() where !ErrorPages.statuses.contains(status) {
+            throw .init(.configurationInvalid, "pools.\(name).error_pages.\(status): \(ErrorPages.rule)")
         }
         guard health.path.hasPrefix("/"), !health.path.contains(where: { $0.isWhitespace || !$0.isASCII }) else {
             throw .init(.configurationInvalid, "pools.\(name).health.path: '\(health.path)' must be a path that begins with /")

@@ -10,14 +10,16 @@ struct ErrorPage {
     private let detail: String
     private var extraFields: [(name: String, value: String)] = []
 
-    init(_ refusal: Refusal) {
+    /// `retryAfter` in seconds, where it is known.
+    init(_ refusal: Refusal, retryAfter: Int = 1) {
         status = refusal.status
         code = refusal.rawValue
         detail = refusal.message
         switch refusal {
-        case .noServer, .serverUnreachable, .upgradeRate, .draining: extraFields = [("Retry-After", "1")]
+        case .noServer, .serverUnreachable, .upgradeRate, .draining, .rateLimited: extraFields = [("Retry-After", "\(retryAfter)")]
         case .methodNotAllowed: extraFields = [("Allow", "GET, HEAD")]
-        case .requestTimeout, .expectationFailed, .notFound, .noRoute, .serverFailed, .badResponse, .responseTimeout: break
+        case .requestTimeout, .expectationFailed, .notFound, .noRoute, .serverFailed, .serverTLSFailed, .badResponse, .responseTimeout:
+            break
         }
     }
 
@@ -30,11 +32,12 @@ struct ErrorPage {
         }
     }
 
-    func bytes(asHTML: Bool, keepAlive: Bool, omitBody: Bool) -> [UInt8] {
+    /// `pages`: the pool's own HTML.
+    func bytes(asHTML: Bool, pages: ErrorPages = .none, keepAlive: Bool, omitBody: Bool) -> [UInt8] {
         HTTPResponseBytes.simple(
             status: status,
             contentType: asHTML ? "text/html; charset=utf-8" : "application/problem+json",
-            body: asHTML ? html : json,
+            body: asHTML ? pages.page(status) ?? html : json,
             extraFields: extraFields + [("Cache-Control", "no-store")],
             keepAlive: keepAlive,
             omitBody: omitBody
@@ -66,8 +69,10 @@ struct ErrorPage {
         let page = """
             <!doctype html>
             <html lang="en">
-            <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>\(status) \(title)</title></head>
-            <body><h1>\(status) \(title)</h1><p>\(detail)</p></body>
+            <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>\(status) \(title)</title>
+            <style>body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:20vh auto;padding:0 1.5em;color:#222}
+            h1{font-size:1.5em;font-weight:600}@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}}</style></head>
+            <body><h1>\(status) \(title)</h1><p>\(detail[detail.startIndex].uppercased() + detail.dropFirst()).</p></body>
             </html>
 
             """

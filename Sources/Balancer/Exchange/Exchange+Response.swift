@@ -142,7 +142,9 @@ extension Exchange {
                 authority: place.server.authority,
                 cookie: cookie,
                 connection: connection,
-                removesChunks: removesChunks
+                removesChunks: removesChunks,
+                plan: route?.rules.response ?? .none,
+                transportSecurity: client.listener.transportSecurity
             ),
             into: &out
         )

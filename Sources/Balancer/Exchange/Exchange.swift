@@ -31,6 +31,8 @@ final class Exchange: UpstreamUser {
     var place: PoolView.Place?
     var tried: [PooledServer] = []
     var pool: PoolView?
+    /// Of the request; nil until it is known, and where none matches.
+    var route: Route?
     var partialResponse: PartialResponse?
     /// The client's valid cookie and the server it names.
     var pin: (server: PooledServer, token: StickyToken)?
@@ -109,8 +111,15 @@ final class Exchange: UpstreamUser {
             if host.isDraining { return refuse(.draining) }
             guard settings.admission.admit(at: host.loop.milliseconds) else { return refuse(.upgradeRate) }
         }
-        guard let index = settings.routes.pool(path: head.path, host: hostRange, in: bytes) else { return refuse(.noRoute) }
-        let pool = host.pools[index]
+        guard let route = settings.routes.route(path: head.path, host: hostRange, in: bytes) else { return refuse(.noRoute) }
+        self.route = route
+        if let limiter = route.limiter {
+            let key = limiter.key(head, in: bytes) { client.forwarding.clientAddress(head.fields, bytes) }
+            if case .refused(let seconds) = limiter.admit(key, at: began) {
+                return refuse(ErrorPage(.rateLimited, retryAfter: seconds), cause: .refused)
+            }
+        }
+        let pool = host.pools[route.pool]
         self.pool = pool
         pool.budget.requestStarted()
         opening.reserveCapacity(head.length + 512)
@@ -118,7 +127,13 @@ final class Exchange: UpstreamUser {
             head,
             bytes,
             host: hostRange,
-            .init(forwarding: client.forwarding, name: name, cookies: settings.stickyCookies, isUpgrade: isUpgrade),
+            .init(
+                forwarding: client.forwarding,
+                name: name,
+                cookies: settings.stickyCookies,
+                isUpgrade: isUpgrade,
+                plan: route.rules.request
+            ),
             into: &opening
         )
     }
@@ -148,10 +163,10 @@ final class Exchange: UpstreamUser {
     func refuse(_ refusal: Refusal) {
         let cause: TerminationCause =
             switch refusal {
-            case .serverFailed, .badResponse, .serverUnreachable: .serverFailed
+            case .serverFailed, .badResponse, .serverUnreachable, .serverTLSFailed: .serverFailed
             case .responseTimeout: .serverTimeout
             case .requestTimeout: .clientTimeout
-            case .expectationFailed, .notFound, .methodNotAllowed, .noRoute, .noServer, .upgradeRate, .draining: .refused
+            case .expectationFailed, .notFound, .methodNotAllowed, .noRoute, .noServer, .upgradeRate, .rateLimited, .draining: .refused
             }
         refuse(ErrorPage(refusal), cause: cause)
     }
@@ -169,7 +184,9 @@ final class Exchange: UpstreamUser {
         // Counted before the bytes leave: who sees the answer sees the count.
         record(page.status, cause: cause, counts: place?.counts ?? pool?.ownCounts)
         let keepAlive = machine.willKeepAlive && machine.isRequestComplete
-        client.connection.write(page.bytes(asHTML: prefersHTML, keepAlive: keepAlive, omitBody: omitsBody))
+        let pages = route?.rules.pages ?? .none
+        let answer = page.bytes(asHTML: prefersHTML, pages: pages, keepAlive: keepAlive, omitBody: omitsBody)
+        client.connection.write(client.withOwnLines(answer))
         perform(machine.answeredLocally(), cause: cause)
     }
 

@@ -14,7 +14,9 @@ package enum Refusal: String, CaseIterable {
     case serverFailed = "server_failed"
     case badResponse = "bad_response"
     case responseTimeout = "response_timeout"
+    case serverTLSFailed = "server_tls_failed"
     case upgradeRate = "upgrade_rate"
+    case rateLimited = "rate_limited"
     case draining = "draining"
 
     package var status: Int {
@@ -23,7 +25,8 @@ package enum Refusal: String, CaseIterable {
         case .methodNotAllowed: 405
         case .requestTimeout: 408
         case .expectationFailed: 417
-        case .serverFailed, .badResponse: 502
+        case .rateLimited: 429
+        case .serverFailed, .badResponse, .serverTLSFailed: 502
         case .noServer, .serverUnreachable, .upgradeRate, .draining: 503
         case .responseTimeout: 504
         }
@@ -42,6 +45,8 @@ package enum Refusal: String, CaseIterable {
         case .serverFailed: "the server ended the connection before it had answered"
         case .badResponse: "the server's answer was not valid HTTP"
         case .responseTimeout: "the server did not answer in time"
+        case .serverTLSFailed: "no trusted connection to a server could be made"
+        case .rateLimited: "too many requests; try again when Retry-After has passed"
         case .upgradeRate: "too many connections at once; try again in a moment"
         case .draining: "this balancer is going away; connect again"
         }

@@ -63,8 +63,7 @@ final class BalancerLoop {
     // MARK: Clients
 
     /// Accepts on a socket until the drain.
-    func listen(on socket: ListenSocket, role: ClientConnection.Role) throws(ReactorError) {
-        let address = socket.address
+    func listen(on socket: ListenSocket, traits: ListenerTraits, role: ClientConnection.Role) throws(ReactorError) {
         let failed: (ReactorError) -> Void = { [settings] error in
             settings.logger.log(.warning, "cannot accept a connection", [.error: error.description])
         }
@@ -73,7 +72,7 @@ final class BalancerLoop {
                 connection.close()
                 return
             }
-            ClientConnection(connection, listener: address, role: role, host: self).start()
+            ClientConnection(connection, listener: traits, role: role, host: self).start()
         }
         switch role {
         case .traffic: listeners.append(listener)

@@ -24,7 +24,7 @@ final class ClientConnection: ClientStreamUser, Timed {
 
     let connection: any ClientStream
     let host: BalancerLoop
-    let listener: SocketAddress
+    let listener: ListenerTraits
     let role: Role
     /// Of its listener, on this loop.
     let tally: TrafficTally
@@ -37,12 +37,12 @@ final class ClientConnection: ClientStreamUser, Timed {
     private var isConsuming = false
     private var knownForwarding: (fields: ForwardingFields, of: LoopSettings)?
 
-    init(_ connection: any ClientStream, listener: SocketAddress, role: Role, host: BalancerLoop) {
+    init(_ connection: any ClientStream, listener: ListenerTraits, role: Role, host: BalancerLoop) {
         self.connection = connection
         self.listener = listener
         self.role = role
         self.host = host
-        tally = host.tally(of: listener)
+        tally = host.tally(of: listener.address)
     }
 
     func start() {
@@ -116,11 +116,15 @@ final class ClientConnection: ClientStreamUser, Timed {
             }
             return length + begin(host.requestParser.head, bytes, rest: bytes.extracting(length...))
         } catch {
+            // Browsers say early that they want HTML.
+            let prefersHTML =
+                partial.map { ErrorPage.prefersHTML($0.parser.head.fields, in: $0.bytes.span) }
+                ?? ErrorPage.prefersHTML(host.requestParser.head.fields, in: bytes)
             if partial == nil { host.requestParser.reset() }
             partial = nil
             host.settings.metrics.countRejected(error.code)
             tally.answered(error.status, cause: .refused)
-            refuse(ErrorPage(error))
+            refuse(ErrorPage(error), asHTML: prefersHTML)
             return nil
         }
     }
@@ -191,14 +195,21 @@ final class ClientConnection: ClientStreamUser, Timed {
 
     /// An answer of the balancer's own outside of any exchange.
     private func answer(_ bytes: [UInt8], keepAlive: Bool) {
-        connection.write(bytes)
+        connection.write(withOwnLines(bytes))
         guard !keepAlive else { return }
         finish(lingering: true)
     }
 
     /// A request that is no request.
-    private func refuse(_ page: ErrorPage) {
-        answer(page.bytes(asHTML: false, keepAlive: false, omitBody: false), keepAlive: false)
+    private func refuse(_ page: ErrorPage, asHTML: Bool) {
+        answer(page.bytes(asHTML: asHTML, keepAlive: false, omitBody: false), keepAlive: false)
+    }
+
+    /// A whole answer of our own with the lines that all of them have here: HSTS and the preset's.
+    func withOwnLines(_ answer: [UInt8]) -> [UInt8] {
+        let (transport, preset) = (listener.transportSecurity, host.settings.securityLines)
+        guard role == .traffic, !transport.isEmpty || !preset.isEmpty, let lineEnd = answer.firstIndex(of: 0x0A) else { return answer }
+        return answer[...lineEnd] + transport + preset + answer[(lineEnd + 1)...]
     }
 
     private func finish(lingering: Bool) {
@@ -242,7 +253,7 @@ final class ClientConnection: ClientStreamUser, Timed {
                 return
             }
             host.settings.metrics.countRejected(Refusal.requestTimeout.rawValue)
-            refuse(ErrorPage(.requestTimeout))
+            refuse(ErrorPage(.requestTimeout), asHTML: false)
         case .exchange(let exchange):
             exchange.deadlinePassed()
         case .lingering, .gone:

@@ -12,6 +12,8 @@ final class LoopSettings: Sendable {
     let trustedProxies: [AddressRange]
     /// Of all pools.
     let stickyCookies: [String]
+    /// The header lines of the security preset, for answers of our own.
+    let securityLines: [UInt8]
     let accessLog: AccessLog?
     let shared: LoopServices
 
@@ -21,6 +23,7 @@ final class LoopSettings: Sendable {
         self.routes = routes
         trustedProxies = configuration.trustedProxies
         stickyCookies = configuration.stickyCookies
+        securityLines = HeaderPlan.lines(of: configuration.securityHeaders)
         accessLog = configuration.accessLog.format == .off ? nil : AccessLog(services.logger)
         shared = services
     }

@@ -12,9 +12,11 @@ struct ForwardingFields {
     private let ranges: [AddressRange]
     private let address: String
     private let port: UInt16?
+    /// The peer speaks TLS with us.
+    private let comesSecurely: Bool
     private let constant: [UInt8]
 
-    init(peer: SocketAddress?, listener: SocketAddress, trusted ranges: [AddressRange]) {
+    init(peer: SocketAddress?, listener: ListenerTraits, trusted ranges: [AddressRange]) {
         isTrusted = peer.map { peer in ranges.contains { $0.contains(peer) } } ?? false
         self.ranges = ranges
         address =
@@ -23,12 +25,13 @@ struct ForwardingFields {
             // The peers of a Unix socket have no address that means anything to a server.
             case .unix?, nil: "unknown"
             }
-        port = listener.port
+        port = listener.address.port
+        comesSecurely = listener.isSecure
         var lines: [UInt8] = []
         if !isTrusted {
             HeadWriter.field(.xForwardedFor, address, into: &lines)
             HeadWriter.field(.xRealIP, address, into: &lines)
-            HeadWriter.field(.xForwardedProto, "http", into: &lines)
+            HeadWriter.field(.xForwardedProto, listener.isSecure ? "https" : "http", into: &lines)
             if let port { HeadWriter.field(.xForwardedPort, decimal: port, into: &lines) }
         }
         constant = lines
@@ -62,7 +65,7 @@ struct ForwardingFields {
         if !Self.keep(.xRealIP, fields, bytes, into: &out) {
             HeadWriter.field(.xRealIP, clientAddress(fields, bytes), into: &out)
         }
-        if !Self.keep(.xForwardedProto, fields, bytes, into: &out) { HeadWriter.field(.xForwardedProto, "http", into: &out) }
+        if !Self.keep(.xForwardedProto, fields, bytes, into: &out) { HeadWriter.field(.xForwardedProto, ownScheme, into: &out) }
         if !Self.keep(.xForwardedPort, fields, bytes, into: &out), let port {
             HeadWriter.field(.xForwardedPort, decimal: port, into: &out)
         }
@@ -76,10 +79,10 @@ struct ForwardingFields {
         }
     }
 
-    /// The scheme the client sees: a trusted peer may have ended TLS.
-    func scheme(_ fields: HTTPFields, _ bytes: Span<UInt8>) -> StaticString {
-        guard isTrusted, let proto = fields.first(.xForwardedProto), bytes.equalsIgnoringCase(proto, "https") else { return "http" }
-        return "https"
+    /// Does the client see https? A trusted peer may have ended TLS.
+    func isSecure(_ fields: HTTPFields, _ bytes: Span<UInt8>) -> Bool {
+        guard isTrusted, let proto = fields.first(.xForwardedProto) else { return comesSecurely }
+        return bytes.equalsIgnoringCase(proto, "https")
     }
 
     /// The nearest address that is not one of the trusted proxies.
@@ -93,6 +96,8 @@ struct ForwardingFields {
         }
         return hops.first ?? address
     }
+
+    private var ownScheme: StaticString { comesSecurely ? "https" : "http" }
 
     private func appendHost(_ bytes: Span<UInt8>, _ host: Range<Int>, into out: inout [UInt8]) {
         out.append("X-Forwarded-Host: ")
@@ -109,7 +114,9 @@ struct ForwardingFields {
         }
         out.append(address.contains(":") ? "for=\"[\(address)]\";host=\"" : "for=\(address);host=\"")
         out.append(bytes, host)
-        out.append("\";proto=http\r\n")
+        out.append("\";proto=")
+        out.append(ownScheme)
+        out.append("\r\n")
     }
 
     private func appendList(

@@ -10,7 +10,8 @@ struct RequestLayout {
     let host: Range<Int>
     /// Of a WebSocket upgrade.
     let key: Range<Int>?
-    let scheme: StaticString
+    /// As the client sees it.
+    let isSecure: Bool
 }
 
 /// A client's head becomes the head its server gets.
@@ -21,6 +22,7 @@ enum RequestRewriter {
         /// The sticky cookies of all pools: none of them is the servers' business.
         let cookies: [String]
         let isUpgrade: Bool
+        let plan: HeaderPlan
     }
 
     /// `host` is the head's own `Host`, which every forwarded request has.
@@ -47,6 +49,11 @@ enum RequestRewriter {
             if field.known == .secWebSocketKey { key = out.count - 2 - field.value.count..<out.count - 2 }
         }
         if head.framing == .chunked { out.append("Transfer-Encoding: chunked\r\n") }
+        if !context.plan.isEmpty { context.plan.append(to: &out, fields: head.fields, in: bytes) }
+        // Trailers are passed on, so the server may send some (RFC 9110 section 10.1.4).
+        if head.version == .http11, !context.isUpgrade, head.fields.hasToken("trailers", in: .te, of: bytes) {
+            out.append("TE: trailers\r\nConnection: TE\r\n")
+        }
         if context.isUpgrade { out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n") }
         context.forwarding.append(head: head, bytes: bytes, host: host, name: context.name, into: &out)
         HeadWriter.end(&out)
@@ -55,7 +62,7 @@ enum RequestRewriter {
             version: head.version,
             host: hostStart..<hostStart + host.count,
             key: context.isUpgrade ? key : nil,
-            scheme: context.forwarding.scheme(head.fields, bytes)
+            isSecure: context.forwarding.isSecure(head.fields, bytes)
         )
     }
 
@@ -78,6 +85,7 @@ enum RequestRewriter {
             break
         }
         if ForwardingFields.isForwarding(field, in: bytes) { return false }
+        if !context.plan.isEmpty, context.plan.drops(field, in: bytes) { return false }
         return !head.fields.isNominatedByConnection(field, in: bytes)
     }
 }

@@ -15,6 +15,9 @@ enum ResponseRewriter {
         let connection: ConnectionField
         /// The client is HTTP/1.0: chunks are taken off, and the body ends with the connection.
         let removesChunks: Bool
+        let plan: HeaderPlan
+        /// The listener's `Strict-Transport-Security` line, or nothing.
+        let transportSecurity: [UInt8]
     }
 
     enum ConnectionField {
@@ -28,8 +31,18 @@ enum ResponseRewriter {
     /// `request` is the rewritten request's bytes, which `context.layout` counts in.
     static func append(_ head: ResponseHead, _ bytes: Span<UInt8>, request: Span<UInt8>, _ context: Context, into out: inout [UInt8]) {
         HeadWriter.statusLine(of: head, in: bytes, into: &out)
+        // Interim answers are the servers' affair: rules are for what ends a request, a 101 included.
+        let isRuled = !context.plan.isEmpty && (head.status >= 200 || head.status == 101)
+        let caching = caching(of: head, bytes, context)
         for field in head.fields where isForwarded(field, head, bytes, context) {
+            if isRuled, context.plan.drops(field, in: bytes) { continue }
             switch field.known {
+            case .cacheControl? where caching == .rewritten:
+                continue
+            case .strictTransportSecurity? where !context.transportSecurity.isEmpty:
+                continue
+            case nil where caching != .untouched && isForSharedCaches(field, bytes):
+                continue
             case .location?, .contentLocation?:
                 appendLocation(field, bytes, request: request, context, into: &out)
             default:
@@ -40,10 +53,19 @@ enum ResponseRewriter {
             out.append("Transfer-Encoding: chunked\r\n")
         }
         if let cookie = context.cookie {
-            StickyCookies.appendSet(cookie.name, cookie.value, into: &out)
-            // A shared cache would give this client's server to everybody. Nobody caches a 101.
-            if head.status != 101 { out.append("Cache-Control: private\r\n") }
+            StickyCookies.appendSet(cookie.name, cookie.value, isSecure: context.layout.isSecure, into: &out)
+            if caching == .rewritten {
+                out.append("Cache-Control: private")
+                if !context.plan.replacesCacheControl {
+                    for value in head.fields.all(.cacheControl) { CacheControl.appendPrivateRest(bytes, value, to: &out) }
+                }
+                out.append("\r\n")
+            }
         }
+        if !context.transportSecurity.isEmpty, head.status >= 200 || head.status == 101, !context.plan.setsTransportSecurity {
+            out.append(contentsOf: context.transportSecurity)
+        }
+        if isRuled { context.plan.append(to: &out, fields: head.fields, in: bytes) }
         switch context.connection {
         case .none: break
         case .close: out.append("Connection: close\r\n")
@@ -52,6 +74,33 @@ enum ResponseRewriter {
         }
         if head.status == 426, head.fields.contains(.upgrade) { out.append("Connection: Upgrade\r\n") }
         HeadWriter.end(&out)
+    }
+
+    private enum Caching {
+        case untouched
+        /// The server, or a rule, keeps shared caches away already.
+        case privateAlready
+        /// One line of ours says `private` and what else the server said.
+        case rewritten
+    }
+
+    /// A shared cache would give this client's server to everybody, so a response that gains the cookie is private. HAProxy's `nocache`
+    /// adds a second line, after which `public, s-maxage=60` is still there for a cache that reads the first; ours replaces it.
+    private static func caching(of head: ResponseHead, _ bytes: Span<UInt8>, _ context: Context) -> Caching {
+        // Nobody caches a 101.
+        guard context.cookie != nil, head.status >= 200 else { return .untouched }
+        if context.plan.isPrivate { return .privateAlready }
+        guard !context.plan.replacesCacheControl else { return .rewritten }
+        let isPrivate = head.fields.all(.cacheControl).contains { CacheControl.keepsSharedCachesAway(bytes, $0) }
+        return isPrivate ? .privateAlready : .rewritten
+    }
+
+    /// RFC 9213: these count instead of `Cache-Control` for the caches they name.
+    private static func isForSharedCaches(_ field: HTTPField, _ bytes: Span<UInt8>) -> Bool {
+        let suffix: StaticString = "cdn-cache-control"
+        let (name, length) = (field.name, suffix.utf8CodeUnitCount)
+        if bytes.equalsIgnoringCase(name, "surrogate-control") { return true }
+        return name.count >= length && bytes.equalsIgnoringCase(name.upperBound - length..<name.upperBound, suffix)
     }
 
     private static func isForwarded(_ field: HTTPField, _ head: ResponseHead, _ bytes: Span<UInt8>, _ context: Context) -> Bool {
@@ -90,7 +139,7 @@ enum ResponseRewriter {
         }
         out.append(bytes, field.name)
         out.append(": ")
-        out.append(context.layout.scheme)
+        out.append(context.layout.isSecure ? "https" : "http")
         out.append("://")
         out.append(request, context.layout.host)
         out.append(bytes, rest..<value.upperBound)

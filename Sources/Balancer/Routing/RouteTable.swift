@@ -9,30 +9,38 @@
 
 import Wire
 
-/// Host and path to a pool: the first route that matches, in the order of the configuration. Immutable.
+/// Host and path to a route: the first one that matches, in the order of the configuration. Immutable.
 package struct RouteTable: Sendable {
-    private struct Entry: Sendable {
-        let host: [UInt8]?
-        let path: [UInt8]
-        let pool: Int
-    }
+    private let routes: [Route]
 
-    private let entries: [Entry]
-
-    /// `pools` are the names in the order of their indices; validation has made sure that each route's pool is among them.
-    package init(_ routes: [RouteConfiguration], pools: [String]) {
-        entries = routes.compactMap { route in
-            guard let pool = pools.firstIndex(of: route.pool) else { return nil }
-            let host = route.host.flatMap { $0 == "*" ? nil : Array($0.lowercased().utf8) }
-            return Entry(host: host, path: Array(route.path.utf8), pool: pool)
+    /// Reads the files that rules name. Routes that were there `before` keep their rate limits' counts.
+    package init(_ configuration: BalancerConfiguration, keeping before: RouteTable? = nil) throws(BalancerError) {
+        var routes: [Route] = []
+        var rules: [String: PoolRules] = [:]
+        for pool in configuration.pools {
+            rules[pool.name] = try PoolRules(pool, securityHeaders: configuration.securityHeaders)
         }
+        for route in try configuration.effectiveRoutes() {
+            guard let pool = configuration.pools.firstIndex(where: { $0.name == route.pool }), let rules = rules[route.pool] else {
+                throw .init(.configurationInvalid, "routes: there is no pool '\(route.pool)'")
+            }
+            let made = Route(route, pool: pool, rules: rules, keeping: nil)
+            let same = before?.routes.first { $0.host == made.host && $0.path == made.path }
+            routes.append(same == nil ? made : Route(route, pool: pool, rules: rules, keeping: same))
+        }
+        self.routes = routes
     }
 
-    /// The pool's index; nil where no route matches. `host` is the field's value with or without a port.
+    /// The index of the pool; nil where no route matches.
     package func pool(path: Range<Int>, host: Range<Int>?, in bytes: Span<UInt8>) -> Int? {
-        for entry in entries where Self.matches(entry.path, bytes.extracting(path)) {
-            guard let wanted = entry.host else { return entry.pool }
-            if let host, Self.matches(host: wanted, bytes.extracting(host)) { return entry.pool }
+        route(path: path, host: host, in: bytes)?.pool
+    }
+
+    /// `host` is the field's value with or without a port.
+    func route(path: Range<Int>, host: Range<Int>?, in bytes: Span<UInt8>) -> Route? {
+        for route in routes where Self.matches(route.path, bytes.extracting(path)) {
+            guard let wanted = route.host else { return route }
+            if let host, Self.matches(host: wanted, bytes.extracting(host)) { return route }
         }
         return nil
     }

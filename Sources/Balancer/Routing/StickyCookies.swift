@@ -51,11 +51,11 @@ enum StickyCookies {
     }
 
     /// The line that sets one of our cookies: for the session, out of scripts' reach, not sent along with other sites' requests.
-    static func appendSet(_ name: String, _ value: String, into out: inout [UInt8]) {
+    static func appendSet(_ name: String, _ value: String, isSecure: Bool, into out: inout [UInt8]) {
         out.append("Set-Cookie: ")
         out.append(name)
         out.append("=")
         out.append(value)
-        out.append("; Path=/; HttpOnly; SameSite=Lax\r\n")
+        out.append(isSecure ? "; Path=/; HttpOnly; SameSite=Lax; Secure\r\n" : "; Path=/; HttpOnly; SameSite=Lax\r\n")
     }
 }

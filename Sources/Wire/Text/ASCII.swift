@@ -29,6 +29,11 @@ package enum ASCII {
         contains(byte, 0x03FF_6CFA_0000_0000, 0x57FF_FFFF_C7FF_FFFE)
     }
 
+    /// At least one character, all of them `tchar`.
+    package static func isToken(_ text: some StringProtocol) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { isToken($0) }
+    }
+
     /// unreserved and sub-delims of RFC 3986 without the comma, which other parsers take for a list of hosts.
     @inline(__always)
     static func isHostName(_ byte: UInt8) -> Bool {

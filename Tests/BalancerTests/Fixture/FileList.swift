@@ -26,3 +26,12 @@ extension BalancerFixture {
         _ = try await passed.first()
     }
 }
+
+extension FileList {
+    static func write(_ text: String, to path: String) -> Bool {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { return false }
+        defer { Glibc.close(descriptor) }
+        return Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
+    }
+}

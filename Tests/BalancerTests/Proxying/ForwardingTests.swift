@@ -113,7 +113,7 @@ import Wire
                 Keep-Alive: 5\r
                 Proxy-Connection: keep-alive\r
                 Proxy-Authorization: Basic eA==\r
-                TE: trailers\r
+                TE: gzip\r
                 X-Mine: 1\r
                 X-Kept: 2\r
                 Content-Length: 0\r
@@ -130,6 +130,16 @@ import Wire
             #expect(request.values("x-real-ip") == ["127.0.0.1"])
             #expect(request.values("x-request-id").count == 1)
             #expect(request.values("host") == ["a"] && request.values("content-length") == ["0"] && request.values("x-kept") == ["2"])
+        }
+    }
+
+    /// Trailers are passed on, so servers may know that their client takes them.
+    @Test func trailersAreAskedFor() async throws {
+        try await BalancerFixture.with { fixture in
+            let client = try await fixture.client()
+            _ = try await client.request("GET / HTTP/1.1\r\nHost: a\r\nTE: gzip;q=0.5, trailers\r\nConnection: TE\r\n\r\n")
+            let request = try await fixture.backends[0].requests.first()
+            #expect(request.values("te") == ["trailers"] && request.values("connection") == ["TE"])
         }
     }
 

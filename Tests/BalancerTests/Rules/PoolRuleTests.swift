@@ -109,14 +109,16 @@ import Testing
         }
     }
 
-    @Test func routesMatchAtSegments() {
-        let routes = RouteTable(
-            [
-                RouteConfiguration(host: "Admin.Example", path: "/", pool: "admin"), RouteConfiguration(path: "/v1/watch", pool: "gateway"),
-                RouteConfiguration(host: "*", path: "/socket.io/", pool: "gateway"), RouteConfiguration(path: "/v1", pool: "api"),
-            ],
-            pools: ["api", "gateway", "admin"]
+    @Test func routesMatchAtSegments() throws {
+        var configuration = BalancerConfiguration(
+            listeners: [Endpoint(host: "", port: 0)],
+            pools: ["api", "gateway", "admin"].map { PoolConfiguration(name: $0, servers: []) }
         )
+        configuration.routes = [
+            RouteConfiguration(host: "Admin.Example", path: "/", pool: "admin"), RouteConfiguration(path: "/v1/watch", pool: "gateway"),
+            RouteConfiguration(host: "*", path: "/socket.io/", pool: "gateway"), RouteConfiguration(path: "/v1", pool: "api"),
+        ]
+        let routes = try RouteTable(configuration)
         func pool(_ path: String, _ host: String = "other") -> Int? {
             let bytes = Array((path + host).utf8)
             return routes.pool(path: 0..<path.utf8.count, host: path.utf8.count..<bytes.count, in: bytes.span)

@@ -1,0 +1,28 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Reactor
+
+/// What the clients of one listener have in common. Immutable; shared by all loops.
+final class ListenerTraits: Sendable {
+    /// As the access log names it: the address of the configuration.
+    let name: String
+    let address: SocketAddress
+    /// Its clients speak TLS.
+    let isSecure: Bool
+    /// The whole `Strict-Transport-Security` line; empty where there is none. Only TLS listeners send it (RFC 6797 section 7.2).
+    let transportSecurity: [UInt8]
+
+    init(_ configuration: ListenerConfiguration, address: SocketAddress) {
+        name = configuration.bind.description
+        self.address = address
+        isSecure = configuration.tls != nil
+        transportSecurity = isSecure ? configuration.hsts?.line ?? [] : []
+    }
+}
+
+extension StrictTransportSecurity {
+    fileprivate var line: [UInt8] {
+        Array("Strict-Transport-Security: max-age=\(maxAge)\(includeSubdomains ? "; includeSubDomains" : "")\r\n".utf8)
+    }
+}
