@@ -6,7 +6,7 @@ import Glibc
 
 /// A child process with a pipe as its standard output. Every descriptor is close-on-exec: one child never keeps another one's pipe open.
 /// Foundation's `Process` is not used for these: started from many tests at a time, `run()` crashed now and then.
-struct SpawnedCommand {
+package struct SpawnedCommand {
     let process: pid_t
     /// Reads the child's standard output; closed by `output`.
     let reading: Int32
@@ -77,7 +77,7 @@ struct SpawnedCommand {
     /// Runs a command to its end.
     /// - Throws: what it printed, where its exit code isn't 0.
     @discardableResult
-    static func run(_ arguments: [String]) async throws -> String {
+    package static func run(_ arguments: [String]) async throws -> String {
         let command = try SpawnedCommand(arguments)
         let text = await command.output()
         let code = await command.end()

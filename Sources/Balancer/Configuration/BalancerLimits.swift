@@ -21,6 +21,7 @@ package struct BalancerLimits: Sendable, Equatable {
     package var surplusIdle = Duration.seconds(1)
     package var headerBytes = 32 * 1024
     package var headers = 100
+    package var http2 = HTTP2Limits()
     package var upgradesPerSecond = 2000
     /// Open connections of one client address (IPv6: its /64), over all listeners; 0 is no limit.
     package var connectionsPerAddress = 0

@@ -26,6 +26,8 @@ final class BalancerLoop {
     var scratch: [UInt8] = []
     var names = NameGenerator()
     let verifiedTokens = VerifiedTokens()
+    /// Made for the first client that speaks it.
+    private(set) lazy var http2 = HTTP2Shared(settings.limits.http2, head: settings.limits.head, loop: loop)
     private var listeners: [Listener] = []
     /// Stays until the end: a drain is something to watch.
     private var adminListener: Listener?
@@ -72,7 +74,11 @@ final class BalancerLoop {
                 connection.close()
                 return
             }
-            ClientConnection(connection, listener: traits, role: role, host: self).start()
+            if role == .traffic, limits.http2.isAssumed {
+                HTTP2Connection(connection, listener: traits, role: role, host: self).start()
+            } else {
+                ClientConnection(connection, listener: traits, role: role, host: self).start()
+            }
         }
         switch role {
         case .traffic: listeners.append(listener)
@@ -128,6 +134,8 @@ final class BalancerLoop {
         let limits = settings.limits
         requestParser = RequestHeadParser(limits: limits.head)
         responseParser = ResponseHeadParser(limits: limits.head)
+        // Connections that are there keep theirs.
+        http2 = HTTP2Shared(limits.http2, head: limits.head, loop: loop)
         var known = Dictionary(uniqueKeysWithValues: pools.map { ($0.snapshot.name, $0) })
         pools = snapshots.map { snapshot in
             guard let view = known.removeValue(forKey: snapshot.name) else {
@@ -154,6 +162,7 @@ final class BalancerLoop {
         for listener in listeners { listener.close() }
         listeners = []
         for client in sweep.all(ClientConnection.self) where client.role == .traffic { client.drain() }
+        for client in sweep.all(HTTP2Connection.self) { client.drain() }
         let tunnels = sweep.all(Tunnel.self)
         pacer = TunnelPacer(tunnels, pace: TunnelPace(limits, tunnels: tunnels.count, loops: loops), loop: loop)
         drainTimer = loop.after(limits.drain) { [weak self] in self?.endDrain() }
@@ -185,5 +194,6 @@ final class BalancerLoop {
         for pool in pools { pool.closeIdle() }
         for tunnel in sweep.all(Tunnel.self) { tunnel.deadlinePassed() }
         for client in sweep.all(ClientConnection.self) { client.close() }
+        for client in sweep.all(HTTP2Connection.self) { client.close() }
     }
 }

@@ -35,7 +35,9 @@ final class ClientConnection: ClientStreamUser, Timed {
     private var backlog: [UInt8] = []
     private var hasEnded = false
     private var isConsuming = false
-    private var knownForwarding: (fields: ForwardingFields, of: LoopSettings)?
+    private var knownForwarding = KnownForwarding()
+    /// The HTTP/2 connection that this client is a stream of.
+    private let parent: HTTP2Connection?
 
     init(_ connection: any ClientStream, listener: ListenerTraits, role: Role, host: BalancerLoop) {
         self.connection = connection
@@ -43,21 +45,28 @@ final class ClientConnection: ClientStreamUser, Timed {
         self.role = role
         self.host = host
         tally = host.tally(of: listener.address)
+        parent = nil
+    }
+
+    init(_ stream: HTTP2Stream, of parent: HTTP2Connection) {
+        connection = stream
+        listener = parent.listener
+        role = parent.role
+        host = parent.host
+        tally = parent.tally
+        self.parent = parent
     }
 
     func start() {
         host.clientCame(role)
-        tally.add(to: .sessions)
+        if parent == nil { tally.add(to: .sessions) }
         host.sweep.add(self, deadline: host.deadline(in: host.times.clientIdle))
         connection.begin(self)
     }
 
     /// Made at the first request, and anew where the configuration has changed: an idle connection pays nothing.
     var forwarding: ForwardingFields {
-        if let knownForwarding, knownForwarding.of === host.settings { return knownForwarding.fields }
-        let made = ForwardingFields(peer: connection.remoteAddress, listener: listener, trusted: host.settings.trustedProxies)
-        knownForwarding = (made, host.settings)
-        return made
+        parent?.forwarding ?? knownForwarding.fields(peer: connection.remoteAddress, listener: listener, host.settings)
     }
 
     func setDeadline(in milliseconds: UInt64) {

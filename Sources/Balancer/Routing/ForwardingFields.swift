@@ -160,3 +160,15 @@ struct ForwardingFields {
         }
     }
 }
+
+/// The fields of one connection, for as long as its settings are the newest. Owned by whatever has the socket.
+struct KnownForwarding {
+    private var known: (fields: ForwardingFields, of: LoopSettings)?
+
+    mutating func fields(peer: SocketAddress?, listener: ListenerTraits, _ settings: LoopSettings) -> ForwardingFields {
+        if let known, known.of === settings { return known.fields }
+        let made = ForwardingFields(peer: peer, listener: listener, trusted: settings.trustedProxies)
+        known = (made, settings)
+        return made
+    }
+}

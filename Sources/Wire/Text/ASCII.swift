@@ -25,7 +25,7 @@ package enum ASCII {
 
     /// `tchar` of RFC 9110 section 5.6.2.
     @inline(__always)
-    static func isToken(_ byte: UInt8) -> Bool {
+    package static func isToken(_ byte: UInt8) -> Bool {
         contains(byte, 0x03FF_6CFA_0000_0000, 0x57FF_FFFF_C7FF_FFFE)
     }
 

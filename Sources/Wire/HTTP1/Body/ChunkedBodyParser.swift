@@ -27,6 +27,11 @@ package struct ChunkedBodyParser: Sendable {
 
     package var isComplete: Bool { state == .complete }
 
+    /// The trailers of a complete body, and the bytes that their ranges count in; nil where there are none.
+    package var trailerFields: (fields: HTTPFields, bytes: [UInt8])? {
+        trailers.fields.isEmpty || !isComplete ? nil : (trailers.fields, trailers.buffer)
+    }
+
     package mutating func parse(_ bytes: Span<UInt8>, content: (Range<Int>) -> Void) throws(HTTPFault) -> BodyProgress {
         let consumed = try bytes.withUnsafeBufferPointer { (bytes) throws(HTTPFault) -> Int in
             try scan(bytes, content: content)

@@ -1,13 +1,15 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-/// The fields after the last chunk, checked by the same scanner as a head. Owned by `ChunkedBodyParser`; empty until a trailer comes.
+/// The fields after the last chunk, checked by the same scanner as a head, and kept. Owned by `ChunkedBodyParser`; empty until a trailer
+/// comes.
 struct TrailerSection: Sendable {
     private let limits: HeadLimits
-    private var buffer: [UInt8] = []
+    private(set) var buffer: [UInt8] = []
+    /// Count in `buffer`.
+    private(set) var fields = HTTPFields()
     private var scanner = FieldLineScanner()
     private var position = 0
-    private var count = 0
     private(set) var isComplete = false
 
     init(limits: HeadLimits) {
@@ -23,7 +25,6 @@ struct TrailerSection: Sendable {
         }
         guard isComplete || buffer.count < limits.bytes else { throw .trailersTooLarge }
         let used = position - known
-        if isComplete { buffer = [] }
         return used
     }
 
@@ -33,9 +34,10 @@ struct TrailerSection: Sendable {
             case .needsMore: return false
             case .end: return true
             case .field:
-                count += 1
-                guard count <= limits.fields else { throw .trailersTooLarge }
-                if let known = HTTPFieldName.known(buffer, scanner.name), Self.isForbidden(known) { throw .badTrailer }
+                guard fields.count < limits.fields else { throw .trailersTooLarge }
+                let known = HTTPFieldName.known(buffer, scanner.name)
+                if let known, Self.isForbidden(known) { throw .badTrailer }
+                fields.append(HTTPField(known: known, name: scanner.name, value: scanner.value))
             }
         }
     }

@@ -1,0 +1,31 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import CNghttp2
+
+/// What all sessions of a loop share: the table of callbacks and the options. Confined to its loop; frees both.
+final class HTTP2Library {
+    let callbacks: OpaquePointer
+    let option: OpaquePointer
+    /// Where header lists are put together; empty between uses.
+    var pairs: [nghttp2_nv] = []
+
+    init() {
+        var table: OpaquePointer?
+        var option: OpaquePointer?
+        guard nghttp2_session_callbacks_new(&table) == 0, nghttp2_option_new(&option) == 0, let table, let option else {
+            preconditionFailure("nghttp2 has no memory for its tables")
+        }
+        callbacks = table
+        self.option = option
+        // Windows open only as far as a server has taken the bytes.
+        nghttp2_option_set_no_auto_window_update(option, 1)
+        nghttp2_option_set_no_closed_streams(option, 1)
+        HTTP2Session.install(in: table)
+    }
+
+    deinit {
+        nghttp2_session_callbacks_del(callbacks)
+        nghttp2_option_del(option)
+    }
+}

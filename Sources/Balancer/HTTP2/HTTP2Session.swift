@@ -1,0 +1,325 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import CNghttp2
+import Wire
+
+/// The frame types of RFC 9113 that somebody here asks for.
+enum HTTP2FrameType {
+    static let data: UInt8 = 0
+    static let headers: UInt8 = 1
+    static let priority: UInt8 = 2
+    static let reset: UInt8 = 3
+    static let settings: UInt8 = 4
+    static let ping: UInt8 = 6
+    static let windowUpdate: UInt8 = 8
+    static let continuation: UInt8 = 9
+}
+
+enum HTTP2ErrorCode: UInt32 {
+    case noError = 0
+    case protocolError = 1
+    case internalError = 2
+    case flowControl = 3
+    case streamClosed = 5
+    case frameSize = 6
+    case refusedStream = 7
+    case cancel = 8
+    case enhanceYourCalm = 11
+}
+
+/// What a stream has to send next.
+enum HTTP2DataOffer {
+    case later
+    case bytes(Int)
+    /// These end the stream.
+    case last(Int)
+    /// These end the body; trailers, which have been submitted, end the stream.
+    case lastBeforeTrailers(Int)
+    /// What was sent is not all, and there won't be more.
+    case failed
+}
+
+/// What a session tells its connection, in the middle of `receive` or `produce`: it may submit, but not call those two.
+protocol HTTP2SessionEvents: AnyObject {
+    /// A frame's header came. False: the peer is a nuisance, and `receive` fails with `.flooded`.
+    func frameBegan(_ type: UInt8, length: Int, endsStream: Bool) -> Bool
+    func headersBegan(stream: Int32, isRequest: Bool)
+    /// False: `receive` fails with `.flooded`.
+    func headerField(_ name: Span<UInt8>, _ value: Span<UInt8>) -> Bool
+    func headersEnded(stream: Int32, isRequest: Bool, endsStream: Bool)
+    func dataReceived(stream: Int32, _ bytes: Span<UInt8>)
+    func dataEnded(stream: Int32)
+    func settingsReceived()
+    /// A frame was refused, its stream or the connection with it.
+    func invalidFrame()
+    func offer(stream: Int32, limit: Int) -> HTTP2DataOffer
+    /// Appends the bytes that were offered.
+    func take(stream: Int32, _ count: Int, into out: inout [UInt8])
+    func frameSent(_ type: UInt8, stream: Int32, endsStream: Bool, error: UInt32)
+    func streamClosed(_ stream: Int32)
+}
+
+/// One nghttp2 server session; owned by its connection and confined to its loop. The library's pointers never leave this file.
+final class HTTP2Session {
+    enum ReceiveFailure {
+        case notHTTP2, flooded, broken
+    }
+
+    private let handle: OpaquePointer
+    private let library: HTTP2Library
+    fileprivate unowned let events: any HTTP2SessionEvents
+    /// Frames on their way out while `produce` runs.
+    fileprivate var output: [UInt8] = []
+    fileprivate var outputLimit = 0
+    fileprivate var isOutputFull = false
+
+    init(_ library: HTTP2Library, events: any HTTP2SessionEvents) {
+        self.library = library
+        self.events = events
+        var handle: OpaquePointer?
+        guard nghttp2_session_server_new2(&handle, library.callbacks, nil, library.option) == 0, let handle else {
+            preconditionFailure("nghttp2 has no memory for a session")
+        }
+        self.handle = handle
+        // Unretained: the library calls back only within the calls below.
+        nghttp2_session_set_user_data(handle, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    deinit {
+        nghttp2_session_del(handle)
+    }
+
+    // MARK: Bytes
+
+    func receive(_ bytes: Span<UInt8>) -> ReceiveFailure? {
+        let result = bytes.withUnsafeBufferPointer { nghttp2_session_mem_recv(handle, $0.baseAddress, $0.count) }
+        switch Int32(truncatingIfNeeded: result) {
+        case 0...: return nil
+        case NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue: return .notHTTP2
+        case NGHTTP2_ERR_CALLBACK_FAILURE.rawValue, NGHTTP2_ERR_FLOODED.rawValue: return .flooded
+        default: return .broken
+        }
+    }
+
+    /// Appends what is to be sent, up to about `limit` bytes. True where there is more.
+    func produce(into out: inout [UInt8], limit: Int) -> Bool {
+        swap(&output, &out)
+        defer { swap(&output, &out) }
+        outputLimit = limit
+        isOutputFull = false
+        while output.count < limit {
+            var start: UnsafePointer<UInt8>?
+            let count = nghttp2_session_mem_send(handle, &start)
+            guard count > 0 else { return isOutputFull }
+            output.append(contentsOf: UnsafeBufferPointer(start: start, count: count))
+        }
+        return true
+    }
+
+    /// The session has come to its end: nothing more is to be read or sent.
+    var isFinished: Bool {
+        nghttp2_session_want_read(handle) == 0 && nghttp2_session_want_write(handle) == 0
+    }
+
+    // MARK: Submissions
+
+    func submitSettings(_ limits: HTTP2Limits, headerBytes: Int) {
+        let entries = [
+            nghttp2_settings_entry(
+                settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
+                value: UInt32(clamping: limits.streams)
+            ),
+            nghttp2_settings_entry(
+                settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue),
+                value: UInt32(clamping: limits.streamWindow)
+            ),
+            nghttp2_settings_entry(
+                settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue),
+                value: UInt32(clamping: headerBytes)
+            ),
+            // RFC 8441: WebSockets are opened with an extended CONNECT.
+            nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL.rawValue), value: 1),
+            // RFC 9218: no tree of priorities is kept, so none can be played with.
+            nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES.rawValue), value: 1),
+        ]
+        _ = entries.withUnsafeBufferPointer { nghttp2_submit_settings(handle, 0, $0.baseAddress, $0.count) }
+        nghttp2_session_set_local_window_size(handle, 0, 0, Int32(clamping: limits.connectionWindow))
+    }
+
+    /// The head of a response; without a body it ends the stream.
+    func submit(_ head: HTTP2ResponseFields, in bytes: Span<UInt8>, stream: Int32, hasBody: Bool) {
+        head.withPairs(in: bytes, &library.pairs) { start, count in
+            guard hasBody else {
+                nghttp2_submit_response(handle, stream, start, count, nil)
+                return
+            }
+            var provider = nghttp2_data_provider()
+            provider.read_callback = Self.offerData
+            nghttp2_submit_response(handle, stream, start, count, &provider)
+        }
+    }
+
+    func submitInterim(_ head: HTTP2ResponseFields, in bytes: Span<UInt8>, stream: Int32) {
+        head.withPairs(in: bytes, &library.pairs) { start, count in
+            nghttp2_submit_headers(handle, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, nil, start, count, nil)
+        }
+    }
+
+    func submitTrailers(_ fields: HTTP2ResponseFields, in bytes: Span<UInt8>, stream: Int32) {
+        fields.withPairs(in: bytes, &library.pairs) { start, count in
+            nghttp2_submit_trailer(handle, stream, start, count)
+        }
+    }
+
+    /// A stream that had answered `.later` has something to offer.
+    func resume(stream: Int32) {
+        nghttp2_session_resume_data(handle, stream)
+    }
+
+    func reset(stream: Int32, _ code: HTTP2ErrorCode) {
+        nghttp2_submit_rst_stream(handle, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, code.rawValue)
+    }
+
+    /// Lets the peer send that much more, on the stream and on the connection.
+    func consume(stream: Int32, _ count: Int) {
+        nghttp2_session_consume(handle, stream, count)
+    }
+
+    /// The same where the stream is gone.
+    func consume(_ count: Int) {
+        nghttp2_session_consume_connection(handle, count)
+    }
+
+    // MARK: End
+
+    /// "Open no more streams", with no stream refused yet: requests under way still count.
+    func announceShutdown() {
+        nghttp2_submit_shutdown_notice(handle)
+    }
+
+    /// From here on no new stream is taken; those that are there go on.
+    func goAway() {
+        let last = nghttp2_session_get_last_proc_stream_id(handle)
+        nghttp2_submit_goaway(handle, UInt8(NGHTTP2_FLAG_NONE.rawValue), last, HTTP2ErrorCode.noError.rawValue, nil, 0)
+    }
+
+    /// The connection ends with this code as soon as it is sent.
+    func terminate(_ code: HTTP2ErrorCode) {
+        nghttp2_session_terminate_session(handle, code.rawValue)
+    }
+}
+
+// MARK: Callbacks
+
+extension HTTP2Session {
+    private static func session(_ pointer: UnsafeMutableRawPointer?) -> HTTP2Session? {
+        pointer.map { Unmanaged<HTTP2Session>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    private static func span(_ start: UnsafePointer<UInt8>?, _ count: Int, _ body: (Span<UInt8>) -> Void) {
+        body(UnsafeBufferPointer(start: start, count: count).span)
+    }
+
+    private static func endsStream(_ header: nghttp2_frame_hd) -> Bool {
+        header.type <= HTTP2FrameType.headers && header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+    }
+
+    fileprivate static func isRequest(_ frame: nghttp2_frame) -> Bool {
+        frame.headers.cat == NGHTTP2_HCAT_REQUEST
+    }
+
+    private static let offerData: nghttp2_data_source_read_callback = { _, stream, _, limit, flags, _, context in
+        guard let session = HTTP2Session.session(context), let flags else { return -1 }
+        switch session.events.offer(stream: stream, limit: limit) {
+        case .later:
+            return Int(NGHTTP2_ERR_DEFERRED.rawValue)
+        case .failed:
+            // The library resets the stream with INTERNAL_ERROR.
+            return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
+        case .bytes(let count):
+            // They go straight from the stream's buffer behind the frame's header.
+            flags.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
+            return count
+        case .last(let count):
+            flags.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue | NGHTTP2_DATA_FLAG_EOF.rawValue
+            return count
+        case .lastBeforeTrailers(let count):
+            flags.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue | NGHTTP2_DATA_FLAG_EOF.rawValue
+            flags.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
+            return count
+        }
+    }
+
+    static func install(in table: OpaquePointer) {
+        nghttp2_session_callbacks_set_on_begin_frame_callback(table) { _, header, context in
+            guard let session = HTTP2Session.session(context), let header = header?.pointee else { return 0 }
+            let goesOn = session.events.frameBegan(header.type, length: header.length, endsStream: HTTP2Session.endsStream(header))
+            return goesOn ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+        }
+        nghttp2_session_callbacks_set_on_begin_headers_callback(table) { _, frame, context in
+            guard let session = HTTP2Session.session(context), let frame else { return 0 }
+            session.events.headersBegan(stream: frame.pointee.hd.stream_id, isRequest: HTTP2Session.isRequest(frame.pointee))
+            return 0
+        }
+        nghttp2_session_callbacks_set_on_header_callback(table) { _, _, name, nameCount, value, valueCount, _, context in
+            guard let session = HTTP2Session.session(context) else { return 0 }
+            var goesOn = true
+            HTTP2Session.span(name, nameCount) { name in
+                HTTP2Session.span(value, valueCount) { value in goesOn = session.events.headerField(name, value) }
+            }
+            return goesOn ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+        }
+        // Without this one such a field would be left out, and the rest taken for a request.
+        nghttp2_session_callbacks_set_on_invalid_header_callback(table) { _, _, _, _, _, _, _, _ in
+            NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+        }
+        nghttp2_session_callbacks_set_on_frame_recv_callback(table) { _, frame, context in
+            guard let session = HTTP2Session.session(context), let frame = frame?.pointee else { return 0 }
+            let stream = frame.hd.stream_id
+            switch frame.hd.type {
+            case HTTP2FrameType.headers:
+                session.events.headersEnded(
+                    stream: stream,
+                    isRequest: HTTP2Session.isRequest(frame),
+                    endsStream: HTTP2Session.endsStream(frame.hd)
+                )
+            case HTTP2FrameType.data:
+                if HTTP2Session.endsStream(frame.hd) { session.events.dataEnded(stream: stream) }
+            case HTTP2FrameType.settings:
+                session.events.settingsReceived()
+            default:
+                break
+            }
+            return 0
+        }
+        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(table) { _, _, _, context in
+            HTTP2Session.session(context)?.events.invalidFrame()
+            return 0
+        }
+        nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table) { _, _, stream, bytes, count, context in
+            HTTP2Session.span(bytes, count) { HTTP2Session.session(context)?.events.dataReceived(stream: stream, $0) }
+            return 0
+        }
+        nghttp2_session_callbacks_set_send_data_callback(table) { _, frame, header, count, _, context in
+            guard let session = HTTP2Session.session(context), let frame, let header else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
+            guard session.output.count < session.outputLimit else {
+                session.isOutputFull = true
+                return NGHTTP2_ERR_WOULDBLOCK.rawValue
+            }
+            session.output.append(contentsOf: UnsafeBufferPointer(start: header, count: 9))
+            session.events.take(stream: frame.pointee.hd.stream_id, count, into: &session.output)
+            return 0
+        }
+        nghttp2_session_callbacks_set_on_frame_send_callback(table) { _, frame, context in
+            guard let session = HTTP2Session.session(context), let frame = frame?.pointee else { return 0 }
+            let error = frame.hd.type == HTTP2FrameType.reset ? frame.rst_stream.error_code : 0
+            session.events.frameSent(frame.hd.type, stream: frame.hd.stream_id, endsStream: HTTP2Session.endsStream(frame.hd), error: error)
+            return 0
+        }
+        nghttp2_session_callbacks_set_on_stream_close_callback(table) { _, stream, _, context in
+            HTTP2Session.session(context)?.events.streamClosed(stream)
+            return 0
+        }
+    }
+}
