@@ -58,8 +58,8 @@ extension PoolConfiguration {
         guard NameRule.isValid(name) else { throw .init(.configurationInvalid, "pools: '\(name)': \(NameRule.text)") }
         try Self.validate(servers, pool: name)
         if let sticky {
-            guard NameRule.isValid(sticky.name) else {
-                throw .init(.configurationInvalid, "pools.\(name).sticky.name: '\(sticky.name)': \(NameRule.text)")
+            guard sticky.mode == .ip || NameRule.isToken(sticky.name), sticky.parameter.map(NameRule.isToken) ?? true else {
+                throw .init(.configurationInvalid, "pools.\(name).sticky: names have 1 to 64 of A-Z a-z 0-9 . _ -")
             }
             guard sticky.maxIdle > .seconds(1), sticky.maxLife >= sticky.maxIdle else {
                 throw .init(.configurationInvalid, "pools.\(name).sticky: max_idle must be above 1s, and max_life not below max_idle")
@@ -121,8 +121,12 @@ enum NameRule {
     static let text = "names have 1 to 64 of A-Z a-z 0-9 . _ -, and begin with a letter or digit"
 
     static func isValid(_ name: String) -> Bool {
-        guard let first = name.utf8.first, isAlphanumeric(first), name.utf8.count <= 64 else { return false }
-        return name.utf8.allSatisfy { isAlphanumeric($0) || $0 == 0x2E || $0 == 0x5F || $0 == 0x2D }
+        name.utf8.first.map(isAlphanumeric) == true && isToken(name)
+    }
+
+    /// What servers may have named, such as a session called `_s`.
+    static func isToken(_ name: String) -> Bool {
+        (1...64).contains(name.utf8.count) && name.utf8.allSatisfy { isAlphanumeric($0) || $0 == 0x2E || $0 == 0x5F || $0 == 0x2D }
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
