@@ -175,7 +175,7 @@ let package = Package(
         .testTarget(
             name: "BalancerTests",
             dependencies: [
-                "Balancer", "CNghttp2", "Reactor", "TestSupport", "Wire",
+                "Balancer", "CNghttp2", "CZlib", "Reactor", "TestSupport", "Wire",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
             ]

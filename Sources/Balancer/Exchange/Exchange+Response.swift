@@ -21,6 +21,7 @@ extension Exchange {
     func upstreamEnded(_ upstream: UpstreamConnection, isClean: Bool) {
         var endsBody = false
         if case .untilClose = responseBody { endsBody = isClean }
+        if endsBody, compressor != nil { return compressedToTheEnd() }
         if partialResponse != nil, machine.isAwaitingResponse {
             badResponse()
         } else {
@@ -82,7 +83,7 @@ extension Exchange {
             return false
         case 100..<200:
             // HTTP/1.0 knows no interim answers.
-            if layout.version == .http11 { write(rewritten(head, bytes, layout, place, cookie: nil, .none)) }
+            if layout.version == .http11 { write(rewritten(head, bytes, layout, place, cookie: nil, .untouched, .none)) }
             return true
         case 503 where isUpgrade:
             if attempts.upgradeRefused() == .tryAnotherServerOrPassOn, retry(at: pool?.next(avoiding: tried), onNewConnection: false) {
@@ -100,20 +101,30 @@ extension Exchange {
         status = head.status
         responseBody = BodyParser(framing)
         removesChunks = framing == .chunked && layout.version == .http10
+        let coding = coding(of: head, bytes, layout)
         // Bytes behind a refused upgrade may be meant for a tunnel: they must never be read as a request.
         if host.isDraining || isUpgrade { machine.clientWillNotGoOn() }
         machine.responseBegan(
             status: head.status,
             serverPersists: head.isPersistent(for: layout.method),
-            endsWithConnection: framing == .untilClose || removesChunks,
+            endsWithConnection: framing == .untilClose && compressor == nil || removesChunks,
             expectedContinue: expectsContinue
         )
         isUpgrade = false
         let connection: ResponseRewriter.ConnectionField =
             machine.willKeepAlive ? (layout.version == .http10 ? .keepAlive : .none) : .close
-        let bytes = rewritten(head, bytes, layout, place, cookie: cookie(of: place), connection)
+        let bytes = rewritten(head, bytes, layout, place, cookie: cookie(of: place), coding, connection)
         opening = []
         forwardBody(rest, behind: bytes)
+    }
+
+    /// Where the answer is gzip there is a compressor from now on.
+    private func coding(of head: ResponseHead, _ bytes: Span<UInt8>, _ layout: RequestLayout) -> ResponseCoding {
+        guard let route, route.compresses else { return .untouched }
+        let coding = ResponseCoding.of(head, bytes, method: layout.method, isWelcome: takesGzip)
+        guard case .gzip = coding else { return coding }
+        compressor = ResponseCompressor(host: host, flushes: head.isChunked || head.contentLength == nil)
+        return compressor == nil ? .varies : .gzip
     }
 
     private func cookie(of place: PoolView.Place) -> (name: String, value: String)? {
@@ -128,6 +139,7 @@ extension Exchange {
         _ layout: RequestLayout,
         _ place: PoolView.Place,
         cookie: (name: String, value: String)?,
+        _ coding: ResponseCoding,
         _ connection: ResponseRewriter.ConnectionField
     ) -> [UInt8] {
         var out: [UInt8] = []
@@ -143,6 +155,7 @@ extension Exchange {
                 cookie: cookie,
                 connection: connection,
                 removesChunks: removesChunks,
+                coding: coding,
                 plan: route?.rules.response ?? .none,
                 transportSecurity: client.listener.transportSecurity
             ),
@@ -162,7 +175,16 @@ extension Exchange {
     private func forwardBody(_ bytes: Span<UInt8>, behind head: [UInt8]?) {
         var consumed = bytes.count
         do throws(HTTPFault) {
-            if removesChunks {
+            if let compressor {
+                if case .complete(let used) = try responseBody.parse(bytes, content: { compressor.add(bytes.extracting($0)) }) {
+                    consumed = used
+                }
+                var out = head ?? []
+                compressor.flush(isLast: responseBody.isComplete, to: &out)
+                write(out)
+                // Content that only went into the compressor is a sign of life too.
+                if out.isEmpty { client.setDeadline(in: settings.times.response) }
+            } else if removesChunks {
                 var content = head ?? []
                 if case .complete(let used) = try responseBody.parse(bytes, content: { content.append(bytes, $0) }) { consumed = used }
                 write(content)
@@ -186,6 +208,14 @@ extension Exchange {
         guard responseBody.isComplete else { return }
         // Bytes behind the response's end are nobody's: that connection is not used again.
         if consumed < bytes.count { machine.serverWillNotGoOn() }
+        perform(machine.responseCompleted(), cause: .done)
+    }
+
+    /// The server ended the body with its connection; the client gets a last chunk instead.
+    private func compressedToTheEnd() {
+        var out: [UInt8] = []
+        compressor?.flush(isLast: true, to: &out)
+        write(out)
         perform(machine.responseCompleted(), cause: .done)
     }
 
@@ -225,7 +255,7 @@ extension Exchange {
     ) {
         guard let upstream else { return }
         status = 101
-        var answer = rewritten(head, bytes, layout, place, cookie: cookie(of: place), .upgrade)
+        var answer = rewritten(head, bytes, layout, place, cookie: cookie(of: place), .untouched, .upgrade)
         answer.append(rest)
         record(101, cause: .done, counts: place.counts)
         client.connection.write(answer)

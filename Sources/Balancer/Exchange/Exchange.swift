@@ -40,6 +40,9 @@ final class Exchange: UpstreamUser {
     var sentBytes: UInt64 = 0
     var isUpgrade = false
     var removesChunks = false
+    /// The route compresses, and the request allows it.
+    var takesGzip = false
+    var compressor: ResponseCompressor?
     let expectsContinue: Bool
     private let prefersHTML: Bool
     private let omitsBody: Bool
@@ -68,6 +71,12 @@ final class Exchange: UpstreamUser {
         guard head.method.isIdempotent else { return false }
         if head.method.isSafe || head.fields.contains(.idempotencyKey) { return true }
         return !head.fields.contains(.ifMatch) && !head.fields.contains(.ifNoneMatch)
+    }
+
+    /// HTTP/1.0 clients would have to be given the length, which nobody knows before the end.
+    private static func takesGzip(_ head: RequestHead, _ bytes: Span<UInt8>) -> Bool {
+        head.version == .http11 && AcceptEncoding.prefersGzip(head.fields, in: bytes)
+            && !head.fields.all(.cacheControl).contains { CacheControl.forbidsTransforming(bytes, $0) }
     }
 
     /// Starts the request, or refuses it. Returns how many bytes of `rest`, which stand behind the head, are its body's.
@@ -122,6 +131,7 @@ final class Exchange: UpstreamUser {
         let pool = host.pools[route.pool]
         self.pool = pool
         pool.budget.requestStarted()
+        if route.compresses { takesGzip = Self.takesGzip(head, bytes) }
         opening.reserveCapacity(head.length + 512)
         layout = RequestRewriter.append(
             head,

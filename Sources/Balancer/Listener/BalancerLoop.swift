@@ -25,6 +25,8 @@ final class BalancerLoop {
     /// Where heads are put together before they are written; empty between uses.
     var scratch: [UInt8] = []
     var names = NameGenerator()
+    /// How many responses are being compressed.
+    var compressors = 0
     let verifiedTokens = VerifiedTokens()
     /// Made for the first client that speaks it.
     private(set) lazy var http2 = HTTP2Shared(settings.limits.http2, head: settings.limits.head, loop: loop)

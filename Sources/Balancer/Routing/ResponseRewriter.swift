@@ -15,6 +15,7 @@ enum ResponseRewriter {
         let connection: ConnectionField
         /// The client is HTTP/1.0: chunks are taken off, and the body ends with the connection.
         let removesChunks: Bool
+        let coding: ResponseCoding
         let plan: HeaderPlan
         /// The listener's `Strict-Transport-Security` line, or nothing.
         let transportSecurity: [UInt8]
@@ -43,15 +44,20 @@ enum ResponseRewriter {
                 continue
             case nil where caching != .untouched && isForSharedCaches(field, bytes):
                 continue
+            case .etag? where context.coding == .gzip:
+                appendWeak(field, bytes, into: &out)
             case .location?, .contentLocation?:
                 appendLocation(field, bytes, request: request, context, into: &out)
             default:
                 HeadWriter.field(field, in: bytes, into: &out)
             }
         }
-        if head.isChunked, !context.removesChunks, head.framing(for: context.layout.method) == .chunked {
+        if context.coding == .gzip {
+            out.append("Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n")
+        } else if head.isChunked, !context.removesChunks, head.framing(for: context.layout.method) == .chunked {
             out.append("Transfer-Encoding: chunked\r\n")
         }
+        if context.coding != .untouched, !variesByEncoding(head, bytes) { out.append("Vary: Accept-Encoding\r\n") }
         if let cookie = context.cookie {
             StickyCookies.appendSet(cookie.name, cookie.value, isSecure: context.layout.isSecure, into: &out)
             if caching == .rewritten {
@@ -114,10 +120,25 @@ enum ResponseRewriter {
             return !context.removesChunks
         case .contentLength?:
             // Forbidden with 1xx and 204 (RFC 9110 section 8.6): a client might wait for the body.
-            return head.status >= 200 && head.status != 204
+            return head.status >= 200 && head.status != 204 && context.coding != .gzip
+        case nil where context.coding == .gzip && bytes.equalsIgnoringCase(field.name, "accept-ranges"):
+            // Ranges of the server's content are none of what the client gets.
+            return false
         default:
             return !head.fields.isNominatedByConnection(field, in: bytes)
         }
+    }
+
+    private static func variesByEncoding(_ head: ResponseHead, _ bytes: Span<UInt8>) -> Bool {
+        head.fields.hasToken("accept-encoding", in: .vary, of: bytes) || head.fields.hasToken("*", in: .vary, of: bytes)
+    }
+
+    /// Compressed, the content is the same in meaning only (RFC 9110 section 8.8.1).
+    private static func appendWeak(_ field: HTTPField, _ bytes: Span<UInt8>, into out: inout [UInt8]) {
+        out.append(bytes, field.name)
+        out.append(field.value.count > 2 && bytes.equals(field.value.lowerBound..<field.value.lowerBound + 2, "W/") ? ": " : ": W/")
+        out.append(bytes, field.value)
+        out.append("\r\n")
     }
 
     /// A URL of the server's own address becomes one of the address the client used.

@@ -18,7 +18,7 @@ final class BackendSession: ConnectionHandler {
     private var isTunnel = false
     /// Bytes of a stream that have not left yet.
     private(set) var unstreamed = 0
-    private static let chunk = [UInt8](repeating: 0x78, count: 64 * 1024)
+    private var chunk = [UInt8](repeating: 0x78, count: 64 * 1024)
 
     init(_ backend: TestBackend, _ connection: Connection, number: Int) {
         self.backend = backend
@@ -117,17 +117,25 @@ final class BackendSession: ConnectionHandler {
             input = []
             if !early.isEmpty { echo(early.span) }
         case .stream(let count):
-            unstreamed = count
-            connection.write(Array("HTTP/1.1 200 OK\r\nContent-Length: \(count)\r\n\r\n".utf8))
-            pump()
+            stream(count)
+        case .noise(let count):
+            var generator = SeededGenerator(seed: 1)
+            chunk = chunk.map { _ in UInt8.random(in: 0...255, using: &generator) }
+            stream(count)
         }
+    }
+
+    private func stream(_ count: Int) {
+        unstreamed = count
+        connection.write(Array("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: \(count)\r\n\r\n".utf8))
+        pump()
     }
 
     private func pump() {
         while unstreamed > 0, connection.pendingBytes == 0 {
-            let count = min(unstreamed, Self.chunk.count)
+            let count = min(unstreamed, chunk.count)
             unstreamed -= count
-            connection.write(Self.chunk.span.extracting(..<count))
+            connection.write(chunk.span.extracting(..<count))
         }
     }
 

@@ -39,6 +39,8 @@ enum BackendAction: Sendable {
     case tunnel(greeting: String = "", accept: String? = nil)
     /// A 200 with this many bytes, as fast as the socket takes them.
     case stream(Int)
+    /// The same as text that can't be compressed.
+    case noise(Int)
 
     static func ok(_ body: String = "ok", fields: String = "") -> BackendAction {
         .send("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\(fields)\r\n\(body)")
