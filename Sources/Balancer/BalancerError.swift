@@ -11,6 +11,8 @@ package struct BalancerError: Error, CustomStringConvertible {
         case stickyKeysInvalid = "sticky_keys_invalid"
         case addressRangeInvalid = "address_range_invalid"
         case unknownPool = "unknown_pool"
+        case unknownServer = "unknown_server"
+        case serverExists = "server_exists"
         case listenFailed = "listen_failed"
         case stopped = "stopped"
     }

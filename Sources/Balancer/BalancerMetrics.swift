@@ -40,21 +40,45 @@ struct BalancerMetrics: Sendable {
         Counter(label: prefix + "requests_total", dimensions: [("pool", pool), ("server", server), ("status", String(status))])
     }
 
-    /// The two gauges of one server.
+    /// The gauges of one server.
     struct ServerGauges: Sendable {
         let tunnels: Meter
+        let exchanges: Meter
         let up: Meter
+        /// 1 while it is on its way out, by an operator's wish or its own.
+        let draining: Meter
+        /// As it counts right now: 0 for a server that gets no new clients.
+        let weight: Meter
 
         init(pool: String, server: String) {
             let dimensions = [("pool", pool), ("server", server)]
             tunnels = Meter(label: prefix + "tunnels", dimensions: dimensions)
+            exchanges = Meter(label: prefix + "exchanges", dimensions: dimensions)
             up = Meter(label: prefix + "server_up", dimensions: dimensions)
+            draining = Meter(label: prefix + "server_draining", dimensions: dimensions)
+            weight = Meter(label: prefix + "server_weight", dimensions: dimensions)
         }
 
         /// A server that is gone must not stay in the scrapes.
         func destroy() {
-            tunnels.destroy()
-            up.destroy()
+            for meter in [tunnels, exchanges, up, draining, weight] { meter.destroy() }
+        }
+    }
+
+    /// The gauges of one pool.
+    struct PoolGauges: Sendable {
+        let queued: Meter
+        /// 1 while every server is down and all are used nevertheless.
+        let panic: Meter
+
+        init(pool: String) {
+            queued = Meter(label: prefix + "queued", dimensions: [("pool", pool)])
+            panic = Meter(label: prefix + "pool_panic", dimensions: [("pool", pool)])
+        }
+
+        func destroy() {
+            queued.destroy()
+            panic.destroy()
         }
     }
 }

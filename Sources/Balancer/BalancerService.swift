@@ -97,15 +97,32 @@ package final class BalancerService: Sendable {
     /// Replaces a pool's servers. Those whose name and address stay keep their health, connections and counts; tunnels and exchanges of
     /// the others go on until they end.
     package func update(pool: String, servers: [ServerConfiguration]) throws(BalancerError) {
-        guard let index = configuration.pools.firstIndex(where: { $0.name == pool }) else {
+        // Refused here, or nobody would hear of it.
+        guard configuration.pools.contains(where: { $0.name == pool }) else {
             throw BalancerError(.unknownPool, "there is no pool '\(pool)'")
         }
         try PoolConfiguration.validate(servers, pool: pool)
+        let directory = try runningDirectory()
+        directory.loop.post { try? directory.value.update(pool: pool, servers: servers) }
+    }
+
+    /// An operator's change of one server; `server` is of no meaning with `add`.
+    package func perform(_ command: ServerCommand, pool: String, server: String) async throws {
+        let directory = try runningDirectory()
+        try await directory.loop.run { try directory.value.perform(command, pool: pool, server: server) }
+    }
+
+    /// Every pool and server as it is now.
+    package func status() async throws -> [PoolStatus] {
+        let directory = try runningDirectory()
+        return try await directory.loop.run { directory.value.status() }
+    }
+
+    private func runningDirectory() throws(BalancerError) -> LoopBound<PoolDirectory> {
         guard let running = state.withLock({ $0.running }) else {
             throw BalancerError(.stopped, "the balancer isn't running; wait for `listening`")
         }
-        let directory = running.directory
-        directory.loop.post { directory.value.update(pool: index, servers: servers) }
+        return running.directory
     }
 
     // MARK: Start
@@ -133,13 +150,13 @@ package final class BalancerService: Sendable {
         let control = loops.loops[0]
         let keys = configuration.stickyKeys ?? randomKeys()
         let relay = SnapshotRelay()
-        let pools = configuration.pools
+        let (pools, limits) = (configuration.pools, configuration.limits)
         let logger = logger
         let (directory, snapshots) = try await control.run {
-            let directory = PoolDirectory(pools, keys: keys, loop: control, logger: logger) { relay.publish($1, pool: $0) }
+            let directory = PoolDirectory(pools, keys: keys, limits: limits, loop: control, logger: logger) { relay.publish($0) }
             return (LoopBound(directory, loop: control), directory.snapshots)
         }
-        let services = services { server in directory.loop.post { directory.value.connectFailed(server) } }
+        let services = services(directory)
         let settings = LoopSettings(configuration, routes: routes, services: services)
         var parts: [LoopBound<BalancerLoop>] = []
         for loop in loops.loops {
@@ -172,14 +189,14 @@ package final class BalancerService: Sendable {
         return .random()
     }
 
-    private func services(connectFailed: @escaping @Sendable (PooledServer) -> Void) -> LoopServices {
+    private func services(_ directory: LoopBound<PoolDirectory>) -> LoopServices {
         LoopServices(
             metrics: BalancerMetrics(),
             admission: UpgradeAdmission(perSecond: configuration.limits.upgradesPerSecond),
             logger: logger,
             metricsPage: metricsPage,
             tallies: tallies,
-            connectFailed: connectFailed
+            directory: directory
         )
     }
 

@@ -53,6 +53,7 @@ struct DeadlineTimes: Sendable {
     let serverIdle: UInt64
     let surplusIdle: UInt64
     let linger: UInt64
+    let queue: UInt64
 
     init(_ limits: BalancerLimits) {
         header = limits.headerTimeout.wholeMilliseconds
@@ -62,5 +63,6 @@ struct DeadlineTimes: Sendable {
         serverIdle = limits.serverIdle.wholeMilliseconds
         surplusIdle = min(limits.surplusIdle, limits.serverIdle).wholeMilliseconds
         linger = limits.linger.wholeMilliseconds
+        queue = limits.queueTimeout.wholeMilliseconds
     }
 }

@@ -16,7 +16,8 @@ struct ErrorPage {
         code = refusal.rawValue
         detail = refusal.message
         switch refusal {
-        case .noServer, .serverUnreachable, .upgradeRate, .draining, .rateLimited: extraFields = [("Retry-After", "\(retryAfter)")]
+        case .noServer, .serverDown, .queueFull, .queueTimeout, .serverUnreachable, .upgradeRate, .draining, .rateLimited:
+            extraFields = [("Retry-After", "\(retryAfter)")]
         case .methodNotAllowed: extraFields = [("Allow", "GET, HEAD")]
         case .requestTimeout, .expectationFailed, .notFound, .noRoute, .serverFailed, .serverTLSFailed, .badResponse, .responseTimeout:
             break

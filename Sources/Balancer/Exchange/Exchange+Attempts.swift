@@ -6,10 +6,11 @@ import Reactor
 
 /// Getting the request to a server, and to another one where that fails.
 extension Exchange {
+    /// The exchange has taken its place at the server already.
     func attempt(at place: PoolView.Place, onNewConnection: Bool) {
+        guard let transport = pool?.snapshot.transport else { return }
         self.place = place
         tried.append(place.server)
-        place.server.exchangeBegan()
         if !onNewConnection, let idle = takeIdle(of: place) {
             upstream = idle
             sendOpening()
@@ -18,7 +19,7 @@ extension Exchange {
         // The connect has its own time.
         client.clearDeadline()
         balanceClient()
-        connector = Connector.connect(to: place.server.endpoint, on: host.loop, timeout: settings.limits.connect) { result in
+        connector = transport.connect(to: place.server.endpoint, on: host.loop, timeout: settings.limits.connect) { result in
             self.connected(result, to: place)
         }
     }
@@ -69,22 +70,38 @@ extension Exchange {
         case .refuse(let refusal):
             refuse(refusal)
         case .tryAnotherServer(let otherwise):
-            if !retry(at: pool?.next(avoiding: tried), onNewConnection: false) { refuse(otherwise) }
+            if !retryElsewhere() { refuse(otherwise) }
         case .tryNewConnection(let otherwise):
-            let isStillUp = pool?.snapshot.members.contains { $0.server === place?.server && $0.standing == .up } ?? false
-            if !retry(at: isStillUp ? place : pool?.next(avoiding: tried), onNewConnection: true) { refuse(otherwise) }
+            if !retryHere(), !retryElsewhere() { refuse(otherwise) }
         case .tryAnotherServerOrPassOn, .passOn:
             preconditionFailure("only an upgrade's answer is passed on")
         }
     }
 
-    /// False, and nothing is changed, where there is nowhere to go or too much is being retried already.
-    func retry(at next: PoolView.Place?, onNewConnection: Bool) -> Bool {
-        guard let next, let pool, pool.budget.takeRetry(at: host.loop.milliseconds) else { return false }
+    /// At the same server, where that still serves. False, and nothing is changed, where it doesn't or too much is being retried already.
+    private func retryHere() -> Bool {
+        guard let place, let pool, pool.isServing(place.server), pool.budget.takeRetry(at: host.loop.milliseconds) else { return false }
         settings.metrics.retries.increment()
-        place?.counts.tally.add(to: next === place ? .retries : .redispatches)
+        place.counts.tally.add(to: .retries)
+        upstream?.close()
+        upstream = nil
+        attempt(at: place, onNewConnection: true)
+        return true
+    }
+
+    /// False, and nothing is changed, where there is nowhere to go or too much is being retried already.
+    func retryElsewhere() -> Bool {
+        guard let pool, !(wish.isBound && wish.pinned != nil), case .place(let next) = pool.take(key: wish.key, avoiding: tried) else {
+            return false
+        }
+        guard pool.budget.takeRetry(at: host.loop.milliseconds) else {
+            next.server.exchangeEnded()
+            return false
+        }
+        settings.metrics.retries.increment()
+        place?.counts.tally.add(to: .redispatches)
         attemptEnded()
-        attempt(at: next, onNewConnection: onNewConnection)
+        attempt(at: next, onNewConnection: false)
         return true
     }
 }

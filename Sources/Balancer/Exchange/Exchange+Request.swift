@@ -80,6 +80,7 @@ extension Exchange {
 
     /// Whose turn was it?
     func deadlinePassed() {
+        guard ticket == nil else { return refuse(.queueTimeout) }
         let serverTakesBytes = upstream?.connection.pendingBytes == 0
         if machine.isAwaitingResponse {
             let isClientSlow = !machine.isRequestComplete && serverTakesBytes

@@ -86,7 +86,7 @@ extension Exchange {
             if layout.version == .http11 { write(rewritten(head, bytes, layout, place, cookie: nil, .untouched, .none)) }
             return true
         case 503 where isUpgrade:
-            if attempts.upgradeRefused() == .tryAnotherServerOrPassOn, retry(at: pool?.next(avoiding: tried), onNewConnection: false) {
+            if attempts.upgradeRefused() == .tryAnotherServerOrPassOn, retryElsewhere() {
                 return false
             }
         default:
@@ -128,8 +128,8 @@ extension Exchange {
     }
 
     private func cookie(of place: PoolView.Place) -> (name: String, value: String)? {
-        guard let pool, let name = pool.snapshot.sticky?.cookie else { return nil }
-        let kept = pin?.server === place.server ? pin?.token : nil
+        guard let pool, let name = pool.snapshot.sticky?.table?.cookie else { return nil }
+        let kept = wish.pinned === place.server ? wish.token : nil
         return pool.cookie(for: place.server, kept: kept, at: Self.wallSeconds()).map { (name, $0) }
     }
 
@@ -267,6 +267,8 @@ extension Exchange {
         }
         self.upstream = nil
         _ = Tunnel(client: client.connection, tally: client.tally, server: upstream, host: host)
+        // The tunnel has it, and the exchange's place at the server.
+        self.place = nil
         attemptEnded()
         client.handOver()
     }

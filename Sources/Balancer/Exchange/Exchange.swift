@@ -34,8 +34,9 @@ final class Exchange: UpstreamUser {
     /// Of the request; nil until it is known, and where none matches.
     var route: Route?
     var partialResponse: PartialResponse?
-    /// The client's valid cookie and the server it names.
-    var pin: (server: PooledServer, token: StickyToken)?
+    var wish = ServerWish()
+    /// While it waits for a server with a place.
+    var ticket: PoolQueue.Ticket?
     var status = 0
     var sentBytes: UInt64 = 0
     var isUpgrade = false
@@ -98,13 +99,9 @@ final class Exchange: UpstreamUser {
             refuse(error)
             return consumed
         }
-        guard let pool else { return consumed }
+        guard pool != nil else { return consumed }
         opening.append(rest.extracting(..<consumed))
-        guard let place = pinnedPlace(head, bytes) ?? pool.next(avoiding: []) else {
-            refuse(.noServer)
-            return consumed
-        }
-        attempt(at: place, onNewConnection: false)
+        choose(head, bytes)
         return consumed
     }
 
@@ -148,25 +145,6 @@ final class Exchange: UpstreamUser {
         )
     }
 
-    private func pinnedPlace(_ head: RequestHead, _ bytes: Span<UInt8>) -> PoolView.Place? {
-        guard let pool, let sticky = pool.snapshot.sticky,
-            let text = Cookies.first(sticky.cookie, of: head.fields, in: bytes)
-        else { return nil }
-        switch sticky.pin(bytes.extracting(text), at: Self.wallSeconds(), with: host.verifiedTokens) {
-        case .pinned(let member, let token):
-            switch pool.place(pinned: member) {
-            case .success(let place):
-                pin = (place.server, token)
-                return place
-            case .failure(let reason):
-                settings.metrics.countRefusedPin(reason)
-            }
-        case .refused(let reason):
-            settings.metrics.countRefusedPin(reason)
-        }
-        return nil
-    }
-
     // MARK: End
 
     /// Answers in a server's place.
@@ -176,7 +154,9 @@ final class Exchange: UpstreamUser {
             case .serverFailed, .badResponse, .serverUnreachable, .serverTLSFailed: .serverFailed
             case .responseTimeout: .serverTimeout
             case .requestTimeout: .clientTimeout
-            case .expectationFailed, .notFound, .methodNotAllowed, .noRoute, .noServer, .upgradeRate, .rateLimited, .draining: .refused
+            case .expectationFailed, .notFound, .methodNotAllowed, .noRoute, .noServer, .serverDown, .queueFull, .queueTimeout, .upgradeRate,
+                .rateLimited, .draining:
+                .refused
             }
         refuse(ErrorPage(refusal), cause: cause)
     }
@@ -222,6 +202,7 @@ final class Exchange: UpstreamUser {
     ) {
         // Where no final head was sent there is a status all the same: the client left (499, as nginx writes it).
         record(status == 0 ? 499 : status, cause: cause, counts: place?.counts ?? pool?.ownCounts)
+        leaveQueue()
         connector?.cancel()
         connector = nil
         if let upstream, serverFate == .reuse, upstream.connection.pendingBytes == 0 {

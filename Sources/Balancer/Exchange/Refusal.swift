@@ -10,6 +10,9 @@ package enum Refusal: String, CaseIterable {
     case methodNotAllowed = "method_not_allowed"
     case noRoute = "no_route"
     case noServer = "no_server"
+    case serverDown = "server_down"
+    case queueFull = "queue_full"
+    case queueTimeout = "queue_timeout"
     case serverUnreachable = "server_unreachable"
     case serverFailed = "server_failed"
     case badResponse = "bad_response"
@@ -27,7 +30,7 @@ package enum Refusal: String, CaseIterable {
         case .expectationFailed: 417
         case .rateLimited: 429
         case .serverFailed, .badResponse, .serverTLSFailed: 502
-        case .noServer, .serverUnreachable, .upgradeRate, .draining: 503
+        case .noServer, .serverDown, .queueFull, .queueTimeout, .serverUnreachable, .upgradeRate, .draining: 503
         case .responseTimeout: 504
         }
     }
@@ -41,6 +44,9 @@ package enum Refusal: String, CaseIterable {
         case .methodNotAllowed: "only GET and HEAD are answered at this path"
         case .noRoute: "no route leads to this path"
         case .noServer: "no server is available for this request; try again soon"
+        case .serverDown: "the server that has this session is down; try again soon"
+        case .queueFull: "too many requests wait for a server; try again in a moment"
+        case .queueTimeout: "no server became free in time; try again in a moment"
         case .serverUnreachable: "no server could be reached; try again soon"
         case .serverFailed: "the server ended the connection before it had answered"
         case .badResponse: "the server's answer was not valid HTTP"

@@ -35,6 +35,7 @@ final class BalancerLoop {
     private var adminListener: Listener?
     private var sweepTimer: LoopTimer?
     private var pacer: TunnelPacer?
+    private let closings: TunnelClosings
     private var drainTimer: LoopTimer?
     private var drained: (() -> Void)?
     private var tallies: [(listener: SocketAddress, tally: TrafficTally)] = []
@@ -46,6 +47,7 @@ final class BalancerLoop {
         loop.assertCurrent()
         self.loop = loop
         self.settings = settings
+        closings = TunnelClosings(loop: loop)
         pools = snapshots.map { PoolView($0, loop: loop, idleLimit: settings.limits.idlePerServer) }
         requestParser = RequestHeadParser(limits: settings.limits.head)
         responseParser = ResponseHeadParser(limits: settings.limits.head)
@@ -111,6 +113,7 @@ final class BalancerLoop {
         openTunnels += 1
         // Its upgrade was under way when the drain began.
         pacer?.add(tunnel)
+        closings.opened(tunnel)
     }
 
     func tunnelClosed() {
@@ -124,8 +127,17 @@ final class BalancerLoop {
         settings.shared.tallies.enter(pool.ownCounts.tally, for: .pool(pool.snapshot.name))
     }
 
-    func adopt(_ snapshot: PoolSnapshot, pool: Int) {
-        pools[pool].adopt(snapshot)
+    func adopt(_ change: PoolChange, loops: Int) {
+        guard !isClosed else { return }
+        switch change {
+        case .snapshot(let snapshot):
+            // A pool that is new comes with the settings that lead to it.
+            pools.first { $0.snapshot.name == snapshot.name }?.adopt(snapshot)
+        case .closeTunnels(let server, let perSecond):
+            closings.close(sweep.all(Tunnel.self).filter { $0.leads(to: server) }, to: server, perSecond: perSecond, loops: loops)
+        case .keepTunnels(let server):
+            closings.keep(server)
+        }
     }
 
     /// Takes over a changed configuration: the pools and the settings that lead to them, in one turn. Pools are known by their names: those
@@ -148,7 +160,7 @@ final class BalancerLoop {
             view.adopt(snapshot)
             return view
         }
-        for gone in known.values { gone.closeIdle() }
+        for gone in known.values { gone.close() }
     }
 
     // MARK: End
@@ -191,9 +203,10 @@ final class BalancerLoop {
         listeners = []
         adminListener?.close()
         pacer?.stop()
+        closings.stop()
         sweepTimer?.cancel()
         endDrain()
-        for pool in pools { pool.closeIdle() }
+        for pool in pools { pool.close() }
         for tunnel in sweep.all(Tunnel.self) { tunnel.deadlinePassed() }
         for client in sweep.all(ClientConnection.self) { client.close() }
         for client in sweep.all(HTTP2Connection.self) { client.close() }

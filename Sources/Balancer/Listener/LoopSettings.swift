@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Logging
+import Reactor
 
 /// What all loops are given alike. Immutable: another configuration is another object, swapped whole on each loop between two events, and
 /// what is under way keeps the one that it began with.
@@ -31,6 +32,7 @@ final class LoopSettings: Sendable {
     var metrics: BalancerMetrics { shared.metrics }
     var admission: UpgradeAdmission { shared.admission }
     var logger: Logger { shared.logger }
+    var directory: LoopBound<PoolDirectory> { shared.directory }
     var metricsPage: @Sendable () -> String { shared.metricsPage }
 }
 
@@ -41,8 +43,8 @@ final class LoopServices: Sendable {
     let logger: Logger
     let metricsPage: @Sendable () -> String
     let tallies: TallyBook
-    /// A connect to a server failed: for the directory, on its own loop.
-    let connectFailed: @Sendable (PooledServer) -> Void
+    /// On the control loop, where the admin listener is too.
+    let directory: LoopBound<PoolDirectory>
 
     init(
         metrics: BalancerMetrics,
@@ -50,13 +52,19 @@ final class LoopServices: Sendable {
         logger: Logger,
         metricsPage: @escaping @Sendable () -> String,
         tallies: TallyBook,
-        connectFailed: @escaping @Sendable (PooledServer) -> Void
+        directory: LoopBound<PoolDirectory>
     ) {
         self.metrics = metrics
         self.admission = admission
         self.logger = logger
         self.metricsPage = metricsPage
         self.tallies = tallies
-        self.connectFailed = connectFailed
+        self.directory = directory
+    }
+
+    /// A connect to a server failed, which the directory takes as a sign.
+    func connectFailed(_ server: PooledServer) {
+        let directory = directory
+        directory.loop.post { directory.value.connectFailed(server) }
     }
 }

@@ -5,13 +5,82 @@
 struct PoolSnapshot: Sendable {
     struct Member: Sendable {
         let server: PooledServer
-        let weight: Int
-        let standing: HealthStateMachine.Standing
+        /// With what operators changed.
+        let configuration: ServerConfiguration
+        let standing: ServerStanding
+        /// What its weight counts now, in units of `SlowStart.unit` for each 1.
+        let share: Int
+        /// What its limit is now.
+        let limit: Int
+        /// Takes new clients.
+        let isCandidate: Bool
+        /// A backup that is up while others serve: for requests that failed at all of those.
+        let isReserve: Bool
+
+        var weight: Int { configuration.weight }
     }
 
-    let name: String
+    let configuration: PoolConfiguration
     let members: [Member]
-    let sticky: StickyTable?
+    let sticky: StickyRule?
+    let queue: PoolQueue
+    let transport: ServerTransport
+    /// No server is up, and all are used as if they were.
+    let isPanicking: Bool
+    /// Is there a server whose connections are counted?
+    let hasLimits: Bool
+
+    /// `servers` in the order of the configuration; `fraction` is how far a slow start has come.
+    init(
+        _ configuration: PoolConfiguration,
+        members servers: [(server: PooledServer, configuration: ServerConfiguration, standing: ServerStanding, fraction: Double)],
+        sticky: StickyRule?,
+        queue: PoolQueue,
+        transport: ServerTransport
+    ) {
+        self.configuration = configuration
+        self.sticky = sticky
+        self.queue = queue
+        self.transport = transport
+        let isPanicking =
+            configuration.panic && !servers.contains { $0.standing == .up }
+            && servers.contains { $0.standing == .down || $0.standing == .ejected }
+        self.isPanicking = isPanicking
+        let usable = servers.map { server in
+            let isUp = server.standing == .up || isPanicking && (server.standing == .down || server.standing == .ejected)
+            return isUp && server.configuration.weight > 0
+        }
+        let hasPrimary = zip(servers, usable).contains { !$0.configuration.isBackup && $1 }
+        let candidates = zip(servers, usable).map { $1 && (!hasPrimary || !$0.configuration.isBackup) }
+        let isAlone = candidates.count { $0 } == 1
+        members = servers.indices.map { index in
+            let server = servers[index]
+            // The only usable one has nobody to leave the rest to.
+            let fraction = isAlone && candidates[index] ? 1 : server.fraction
+            return Member(
+                server: server.server,
+                configuration: server.configuration,
+                standing: server.standing,
+                share: SlowStart.share(of: server.configuration.weight, fraction),
+                limit: SlowStart.limit(server.configuration.maxConnections, fraction),
+                isCandidate: candidates[index],
+                isReserve: usable[index] && !candidates[index]
+            )
+        }
+        hasLimits = members.contains { $0.limit > 0 }
+    }
+
+    var name: String { configuration.name }
 
     var usableCount: Int { members.count { $0.standing == .up } }
+
+    /// Why a client that is pinned to this member can't have it; nil where it can.
+    func refusal(ofPin member: Int) -> StickyRefusal? {
+        switch members[member].standing {
+        case .up, .drain: nil
+        case .draining, .drained: .draining
+        case .down, .ejected: isPanicking ? nil : .down
+        case .maint: .down
+        }
+    }
 }

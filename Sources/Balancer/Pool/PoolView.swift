@@ -3,7 +3,8 @@
 
 import Reactor
 
-/// A pool as one loop sees it: the newest snapshot, whose turn it is here, and this loop's connections to the servers. Confined to its loop.
+/// A pool as one loop sees it: the newest snapshot, whose turn it is here, this loop's connections to the servers, and those of its
+/// exchanges that wait for a place. Confined to its loop.
 final class PoolView {
     /// A server's side of one loop.
     final class Place {
@@ -19,19 +20,30 @@ final class PoolView {
         }
     }
 
+    /// A place that is found is taken: its exchange gives it back.
+    enum Choice {
+        case place(Place)
+        /// Every server that may be chosen has as many as it may have.
+        case full
+        case none
+    }
+
     private(set) var snapshot: PoolSnapshot
     var budget: RetryBudget
     /// For answers that no server gave.
     let ownCounts: StatusCounts
     private var places: [Place] = []
-    private var turns = SmoothWeightedRoundRobin(weights: [])
-    private let loopIndex: Int
+    private var picker: Picker
+    private var generator = NameGenerator()
+    private var waiting: [PoolQueue.Ticket: Exchange] = [:]
+    private let loop: Loop
     private let idleLimit: Int
 
     init(_ snapshot: PoolSnapshot, loop: Loop, idleLimit: Int) {
         self.snapshot = snapshot
-        loopIndex = loop.index
+        self.loop = loop
         self.idleLimit = idleLimit
+        picker = Picker(snapshot.configuration.balance, skipping: loop.index)
         budget = RetryBudget(at: loop.milliseconds)
         ownCounts = StatusCounts(pool: snapshot.name, server: "none")
         adopt(snapshot)
@@ -40,46 +52,107 @@ final class PoolView {
     /// Servers that stay keep their connections; those of the others are closed, unless they carry an exchange.
     func adopt(_ snapshot: PoolSnapshot) {
         var known = Dictionary(uniqueKeysWithValues: places.map { (ObjectIdentifier($0.server), $0) })
-        let weights = snapshot.members.map(\.weight)
-        if weights != self.snapshot.members.map(\.weight) || places.isEmpty {
-            turns = SmoothWeightedRoundRobin(weights: weights, skipping: loopIndex)
+        if snapshot.configuration.balance != self.snapshot.configuration.balance {
+            picker = Picker(snapshot.configuration.balance, skipping: loop.index)
         }
+        picker.adopt(shares: snapshot.members.map(\.share), identities: snapshot.members.map(\.server.identity))
         self.snapshot = snapshot
-        places = snapshot.members.map { member in
+        places = snapshot.members.enumerated().map { index, member in
             let place = known.removeValue(forKey: ObjectIdentifier(member.server)) ?? Place(member.server, idleLimit: idleLimit)
-            if member.standing == .up { place.idle.open() } else { place.idle.close() }
+            if snapshot.refusal(ofPin: index) == nil { place.idle.open() } else { place.idle.close() }
             return place
         }
         for place in known.values { place.idle.close() }
+        // What they wait for may never come now.
+        for exchange in Array(waiting.values) { exchange.poolChanged() }
     }
 
-    /// The next server in turn that is up and not among those `tried`.
-    func next(avoiding tried: [PooledServer]) -> Place? {
+    // MARK: Choice
+
+    /// A server whose turn it is and that is none of those `tried`.
+    func take(key: UInt64?, avoiding tried: [PooledServer] = []) -> Choice {
+        // Nobody overtakes those who wait.
+        if snapshot.hasLimits, tried.isEmpty, snapshot.queue.hasWaiters {
+            return snapshot.members.contains(where: \.isCandidate) ? .full : .none
+        }
+        let choice = take(key, tried, from: \.isCandidate)
+        guard case .none = choice, !tried.isEmpty else { return choice }
+        return take(key, tried, from: \.isReserve)
+    }
+
+    private func take(_ key: UInt64?, _ tried: [PooledServer], from tier: KeyPath<PoolSnapshot.Member, Bool>) -> Choice {
         let members = snapshot.members
-        let index = turns.next { index in
-            members[index].standing == .up && !tried.contains { $0 === members[index].server }
+        let hasLimits = snapshot.hasLimits
+        var isFull = false
+        while true {
+            let index = picker.pick(key: key, using: &generator, loads: { members[$0].server.load }) { index in
+                guard members[index][keyPath: tier], !tried.contains(where: { $0 === members[index].server }) else { return false }
+                guard hasLimits, !members[index].server.hasRoom else { return true }
+                isFull = true
+                return false
+            }
+            guard let index else { return isFull ? .full : .none }
+            // Another loop may have been quicker: then this one has no room any more, and the next round passes it by.
+            if members[index].server.beginExchange() { return .place(places[index]) }
+            isFull = true
         }
-        return index.map { places[$0] }
     }
 
-    /// The place a pin leads to, or why it is not followed.
-    func place(pinned member: Int) -> Result<Place, StickyRefusal> {
-        switch snapshot.members[member].standing {
-        case .up: .success(places[member])
-        case .draining: .failure(.draining)
-        case .down, .ejected: .failure(.down)
-        }
+    /// The server that a client had; the caller has made sure that it may be served there.
+    func take(pinned member: Int) -> Choice {
+        let server = snapshot.members[member].server
+        if server.limit > 0, snapshot.queue.count(for: server) > 0 { return .full }
+        return server.beginExchange() ? .place(places[member]) : .full
+    }
+
+    func place(of server: PooledServer) -> Place? {
+        places.first { $0.server === server }
+    }
+
+    /// Where a client is served that is pinned to this server; nil where it isn't any more.
+    func isServing(_ server: PooledServer) -> Bool {
+        guard let member = snapshot.members.firstIndex(where: { $0.server === server }) else { return false }
+        return snapshot.refusal(ofPin: member) == nil
     }
 
     /// The sticky cookie that goes with an answer of `server`; nil for none.
     func cookie(for server: PooledServer, kept: StickyToken?, at now: UInt32) -> String? {
-        guard let sticky = snapshot.sticky, let member = snapshot.members.firstIndex(where: { $0.server === server }) else { return nil }
-        return sticky.renewal(of: kept, servedBy: member, at: now)
+        guard let table = snapshot.sticky?.table, let member = snapshot.members.firstIndex(where: { $0.server === server }) else {
+            return nil
+        }
+        return table.renewal(of: kept, servedBy: member, at: now)
     }
 
-    func closeIdle() {
+    // MARK: Queue
+
+    /// Puts an exchange into the queue, for one server or any; nil where too many wait. The grant comes back to this loop.
+    func wait(_ exchange: Exchange, for server: PooledServer?) -> PoolQueue.Ticket? {
+        // The view outlives what it lends here, but for a pool that is being removed; and then nothing in it minds where it ends.
+        let view = LoopBound(self, loop: loop)
+        let ticket = snapshot.queue.wait(for: server) { ticket, server in
+            view.loop.post { view.value.granted(ticket, server) }
+        }
+        if let ticket { waiting[ticket] = exchange }
+        return ticket
+    }
+
+    func leave(_ ticket: PoolQueue.Ticket) {
+        // A grant that is on its way finds nobody, and gives its place back.
+        waiting[ticket] = nil
+        snapshot.queue.leave(ticket)
+    }
+
+    private func granted(_ ticket: PoolQueue.Ticket, _ server: PooledServer) {
+        guard let exchange = waiting.removeValue(forKey: ticket) else {
+            server.exchangeEnded()
+            return
+        }
+        exchange.granted(server)
+    }
+
+    /// The pool has left the configuration, or everything ends.
+    func close() {
         for place in places { place.idle.close() }
+        for exchange in Array(waiting.values) { exchange.poolRemoved() }
     }
 }
-
-extension StickyRefusal: Error {}

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Pools: which servers there are, how they are, and whose turn it is.
-// Flows through: configurations and check results -> `PoolDirectory` (control loop) -> an immutable `PoolSnapshot` -> each loop's `PoolView`.
+// Flows through: configurations, commands and check results -> `PoolDirectory` (control loop) -> an immutable `PoolSnapshot` -> each
+//   loop's `PoolView`, which chooses a server or lets the request wait in the `PoolQueue`.
 // Owner: the directory owns health; a snapshot belongs to nobody; a view belongs to its loop, with its turns and idle connections.
 // Must hold: snapshots are swapped whole; a server's live counts survive every swap for as long as its name and address stay.
 
@@ -17,23 +18,41 @@ final class PooledServer: Sendable {
     let endpoint: Endpoint
     /// As servers write themselves into `Location`.
     let authority: [UInt8]
+    /// The same in every process: consistent hashing counts on it.
+    let identity: UInt64
     let gauges: BalancerMetrics.ServerGauges
-    private let exchangeCount = Atomic<Int>(0)
-    private let tunnelCount = Atomic<Int>(0)
-    private let requestCount = Atomic<Int>(0)
+    private let queue: PoolQueue
+    /// Exchanges in the lower half, tunnels in the upper one: together they are what a limit counts.
+    private let occupancy = Atomic<UInt64>(0)
+    private let limitNow = Atomic<Int>(0)
     private let tallies = Mutex<[TrafficTally]>([])
 
-    init(pool: String, name: String, endpoint: Endpoint) {
+    private static let tunnel: UInt64 = 1 << 32
+
+    init(pool: String, name: String, endpoint: Endpoint, queue: PoolQueue) {
         self.pool = pool
         self.name = name
         self.endpoint = endpoint
+        self.queue = queue
         authority = Array(endpoint.description.utf8)
+        identity = StableHash.of(name)
         gauges = BalancerMetrics.ServerGauges(pool: pool, server: name)
     }
 
-    var exchanges: Int { exchangeCount.load(ordering: .relaxed) }
-    var tunnels: Int { tunnelCount.load(ordering: .relaxed) }
-    var requests: Int { requestCount.load(ordering: .relaxed) }
+    var exchanges: Int { Int(occupancy.load(ordering: .relaxed) % Self.tunnel) }
+    var tunnels: Int { Int(occupancy.load(ordering: .relaxed) / Self.tunnel) }
+    var load: Int { Self.sum(occupancy.load(ordering: .relaxed)) }
+
+    /// Exchanges and tunnels at once, 0 for any number. Set by the control loop; whoever raises it lets the queue look for room.
+    var limit: Int {
+        get { limitNow.load(ordering: .relaxed) }
+        set { limitNow.store(newValue, ordering: .sequentiallyConsistent) }
+    }
+
+    var hasRoom: Bool {
+        let limit = limit
+        return limit == 0 || load < limit
+    }
 
     /// One loop's counts of this server.
     func enter(_ tally: TrafficTally) {
@@ -43,22 +62,44 @@ final class PooledServer: Sendable {
     /// Over all loops, since it is known.
     var traffic: TrafficTotals { TrafficTotals(tallies.withLock { $0 }) }
 
-    func exchangeBegan() {
-        exchangeCount.wrappingAdd(1, ordering: .relaxed)
-        requestCount.wrappingAdd(1, ordering: .relaxed)
+    /// Takes a place for an exchange; false where the limit is reached.
+    func beginExchange() -> Bool {
+        guard limit > 0 else {
+            occupancy.wrappingAdd(1, ordering: .relaxed)
+            return true
+        }
+        var seen = occupancy.load(ordering: .sequentiallyConsistent)
+        while Self.sum(seen) < limit {
+            let (isTaken, now) = occupancy.weakCompareExchange(expected: seen, desired: seen + 1, ordering: .sequentiallyConsistent)
+            if isTaken { return true }
+            seen = now
+        }
+        return false
     }
 
     func exchangeEnded() {
-        exchangeCount.wrappingSubtract(1, ordering: .relaxed)
+        giveBack(1)
     }
 
-    func tunnelOpened() {
-        tunnelCount.wrappingAdd(1, ordering: .relaxed)
+    /// It keeps its place.
+    func exchangeBecameTunnel() {
+        occupancy.wrappingAdd(Self.tunnel - 1, ordering: .relaxed)
         gauges.tunnels.increment()
     }
 
     func tunnelClosed() {
-        tunnelCount.wrappingSubtract(1, ordering: .relaxed)
         gauges.tunnels.decrement()
+        giveBack(Self.tunnel)
+    }
+
+    /// The place is free before anybody is asked who waits, and a waiter is in the queue before it looks for a place: one of the two sees
+    /// the other.
+    private func giveBack(_ place: UInt64) {
+        occupancy.wrappingSubtract(place, ordering: .sequentiallyConsistent)
+        if limit > 0, queue.hasWaiters { queue.serve() }
+    }
+
+    private static func sum(_ occupancy: UInt64) -> Int {
+        Int(occupancy % tunnel + occupancy / tunnel)
     }
 }

@@ -4,7 +4,7 @@
 import Reactor
 import Synchronization
 
-/// Carries snapshots from the control loop to all loops. Guarded by its mutex; the loops exist a moment later than the directory.
+/// Carries changes from the control loop to all loops. Guarded by its mutex; the loops exist a moment later than the directory.
 final class SnapshotRelay: Sendable {
     private let parts = Mutex<[LoopBound<BalancerLoop>]>([])
 
@@ -13,9 +13,10 @@ final class SnapshotRelay: Sendable {
     }
 
     /// Posts from one loop keep their order, so every loop ends with the newest snapshot.
-    func publish(_ snapshot: PoolSnapshot, pool: Int) {
-        for part in parts.withLock({ $0 }) {
-            part.loop.post { part.value.adopt(snapshot, pool: pool) }
+    func publish(_ change: PoolChange) {
+        let parts = parts.withLock { $0 }
+        for part in parts {
+            part.loop.post { part.value.adopt(change, loops: parts.count) }
         }
     }
 }

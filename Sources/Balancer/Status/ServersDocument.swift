@@ -34,7 +34,8 @@ enum ServersDocument {
             out.append(",")
         }
         let numbers = [
-            ("weight", member.weight), ("exchanges", server.exchanges), ("tunnels", server.tunnels), ("requests", server.requests),
+            ("weight", member.weight), ("exchanges", server.exchanges), ("tunnels", server.tunnels),
+            ("requests", server.traffic[.requests]),
         ]
         for (index, (name, number)) in numbers.enumerated() {
             if index > 0 { out.append(",") }

@@ -27,7 +27,7 @@ final class Tunnel: ClientStreamUser, Timed {
         self.server = server.connection
         self.host = host
         place = server.place
-        place.server.tunnelOpened()
+        place.server.exchangeBecameTunnel()
         client.handOver(to: self)
         server.detach(to: self)
         host.sweep.add(self, deadline: host.deadline(in: host.times.tunnelIdle))
@@ -37,9 +37,20 @@ final class Tunnel: ClientStreamUser, Timed {
         if client.pendingBytes > 0 { self.server.pauseReading() } else { self.server.resumeReading() }
     }
 
-    /// For the drain: the client is told by the end of its connection, and comes back elsewhere.
-    func close() {
-        perform(machine.closeAsked())
+    func leads(to server: PooledServer) -> Bool { place.server === server }
+
+    /// For drains: the client is told by the end of its connection, and comes back elsewhere.
+    /// False where it was ending already.
+    @discardableResult
+    func close() -> Bool {
+        let action = machine.closeAsked()
+        perform(action)
+        return action != .none
+    }
+
+    /// Whatever is still on its way is lost.
+    func cut() {
+        perform(machine.timedOut())
     }
 
     func deadlinePassed() {

@@ -3,10 +3,16 @@
 
 import Reactor
 
-/// How fast a drain closes tunnels: the larger of the floor and what empties it in time, as a loop's share.
+/// How fast tunnels are closed, as a loop's share.
 package struct TunnelPace: Sendable, Equatable {
     package let perSecond: Double
 
+    /// This many over all loops.
+    package init(perSecond: Int, loops: Int) {
+        self.perSecond = Double(perSecond) / Double(max(loops, 1))
+    }
+
+    /// For the balancer's own end: the larger of the floor and what empties it in time.
     package init(_ limits: BalancerLimits, tunnels: Int, loops: Int) {
         let floor = Double(limits.drainPace) / Double(max(loops, 1))
         let seconds = Double(max(limits.drainTunnels.wholeMilliseconds, 1)) / 1000
@@ -19,27 +25,32 @@ package struct TunnelPace: Sendable, Equatable {
     }
 }
 
-/// Closes tunnels at an even pace, so that their clients don't all come back in one moment. Confined to its loop.
+/// Closes tunnels at an even pace, so that their clients don't all come back in one moment; also those that are added late. Confined to its
+/// loop.
 final class TunnelPacer {
-    private var waiting: [Tunnel]
+    private var waiting: [Tunnel] = []
     private var closed = 0
     private let pace: TunnelPace
-    private let began: UInt64
+    private var began: UInt64 = 0
     private let loop: Loop
     private var timer: LoopTimer?
 
     init(_ tunnels: [Tunnel], pace: TunnelPace, loop: Loop) {
-        waiting = tunnels
         self.pace = pace
         self.loop = loop
-        began = loop.milliseconds
-        timer = loop.every(.milliseconds(20)) { [weak self] in self?.step() }
+        for tunnel in tunnels { add(tunnel) }
     }
 
     func add(_ tunnel: Tunnel) {
         waiting.append(tunnel)
+        guard timer == nil else { return }
+        // Time in which there was nothing to close gives nobody the right to a burst.
+        began = loop.milliseconds
+        closed = 0
+        timer = loop.every(.milliseconds(20)) { [weak self] in self?.step() }
     }
 
+    /// What is still open stays.
     func stop() {
         timer?.cancel()
         timer = nil
@@ -49,8 +60,10 @@ final class TunnelPacer {
     private func step() {
         let due = min(pace.due(after: loop.milliseconds - began), closed + waiting.count)
         while closed < due {
-            waiting.removeLast().close()
-            closed += 1
+            // It may have ended by itself, and then it costs no turn.
+            if waiting.removeLast().close() { closed += 1 }
+            if waiting.isEmpty { break }
         }
+        if waiting.isEmpty { stop() }
     }
 }

@@ -15,6 +15,8 @@ import Testing
         for index in configuration.pools.indices {
             configuration.pools[index].health.interval = .milliseconds(50)
             configuration.pools[index].health.timeout = .milliseconds(1000)
+            // Who is back has its whole share at once.
+            configuration.pools[index].slowStart = .zero
         }
     }
 

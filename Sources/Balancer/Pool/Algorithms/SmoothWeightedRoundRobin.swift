@@ -8,7 +8,7 @@
 
 /// Servers in turn by weight, heavy ones interleaved with the others instead of in bursts. Owned by a loop's view of a pool.
 package struct SmoothWeightedRoundRobin: Sendable, Equatable {
-    private let weights: [Int]
+    private var weights: [Int]
     private var credit: [Int]
 
     /// `skipping` turns are taken first: loops that start alike would all send their first request to the same server.
@@ -17,6 +17,13 @@ package struct SmoothWeightedRoundRobin: Sendable, Equatable {
         credit = Array(repeating: 0, count: weights.count)
         guard weights.contains(where: { $0 > 0 }) else { return }
         for _ in 0..<skipping { _ = next { _ in true } }
+    }
+
+    /// The same servers, other weights: nobody's turn is forgotten, and it stays a matter of a few turns what the old weights had left.
+    mutating func reweigh(_ weights: [Int]) {
+        let scale = max(weights.reduce(0, +), 1)
+        self.weights = weights
+        for index in credit.indices { credit[index] = min(max(credit[index], -scale), scale) }
     }
 
     /// Every candidate earns its weight, the richest is chosen and pays for all; nil when there is no candidate with a weight.

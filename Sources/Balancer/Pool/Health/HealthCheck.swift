@@ -23,12 +23,18 @@ final class HealthCheck: ConnectionHandler {
     private var parser = ResponseHeadParser()
     private var done: ((Outcome) -> Void)?
 
-    init(_ endpoint: Endpoint, _ configuration: HealthConfiguration, on loop: Loop, done: @escaping (Outcome) -> Void) {
+    init(
+        _ endpoint: Endpoint,
+        _ configuration: HealthConfiguration,
+        over transport: ServerTransport,
+        on loop: Loop,
+        done: @escaping (Outcome) -> Void
+    ) {
         self.configuration = configuration
         self.endpoint = endpoint
         self.done = done
         deadline = loop.after(configuration.timeout) { [weak self] in self?.finish(.failed("no answer in time")) }
-        connector = Connector.connect(to: endpoint, on: loop, timeout: configuration.timeout) { [weak self] result in
+        connector = transport.connect(to: endpoint, on: loop, timeout: configuration.timeout) { [weak self] result in
             self?.connected(result)
         }
     }

@@ -31,13 +31,19 @@ package struct HealthStateMachine: Sendable {
         case ejected(failures: Int, until: UInt64)
     }
 
-    private let health: HealthConfiguration
-    private let passive: PassiveConfiguration
+    private var health: HealthConfiguration
+    private var passive: PassiveConfiguration
     private var state = State.up(failures: 0)
     /// Times of the failed connects within the window.
     private var connectFailures: [UInt64] = []
 
     package init(health: HealthConfiguration, passive: PassiveConfiguration) {
+        self.health = health
+        self.passive = passive
+    }
+
+    /// What was counted so far is measured by the new numbers from the next event on.
+    package mutating func configure(health: HealthConfiguration, passive: PassiveConfiguration) {
         self.health = health
         self.passive = passive
     }
