@@ -154,7 +154,8 @@ final class Exchange: UpstreamUser {
             case .serverFailed, .badResponse, .serverUnreachable, .serverTLSFailed: .serverFailed
             case .responseTimeout: .serverTimeout
             case .requestTimeout: .clientTimeout
-            case .expectationFailed, .notFound, .methodNotAllowed, .noRoute, .noServer, .serverDown, .queueFull, .queueTimeout, .upgradeRate,
+            case .expectationFailed, .notFound, .methodNotAllowed, .noRoute, .noServer, .serverDown, .queueFull, .queueTimeout,
+                .upgradeRate,
                 .rateLimited, .draining:
                 .refused
             }
