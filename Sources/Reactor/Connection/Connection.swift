@@ -38,13 +38,18 @@ package enum WriteOutcome: Hashable, Sendable {
     case pending(Int)
     /// Nothing was taken: the pending buffer would exceed its limit. The caller decides what that means.
     case refused
+    /// Nothing was taken, and nothing will be: `connectionClosed` follows, after what the peer had still sent.
     case closed
 }
 
 /// One stream socket; confined to its loop.
 package final class Connection {
     package let loop: Loop
+    /// The client's: with a prelude, the one it names.
     package let remoteAddress: SocketAddress?
+    /// What its listener knows of it; nil for a plain one.
+    private var arrival: ArrivalFacts?
+    package let isTLS: Bool
     /// Kept until the connection closes.
     private var handler: (any ConnectionHandler)?
 
@@ -62,6 +67,9 @@ package final class Connection {
 
     private enum State {
         case open
+        /// A write found the peer gone, for this reason. What it had sent before is still read: a server that refuses a large request says
+        /// why, and then resets. `endsInOrder`: its end came before the reset.
+        case unwritable(CloseReason, endsInOrder: Bool)
         /// Flushes what is pending, then closes; what arrives is dropped.
         case closing
         case closed
@@ -70,11 +78,23 @@ package final class Connection {
     init(_ descriptor: consuming Descriptor, _ session: TLSSession? = nil, remote: SocketAddress?, on loop: Loop) throws(ReactorError) {
         self.loop = loop
         remoteAddress = remote
+        isTLS = session != nil
         if case .unix? = remote {} else { descriptor.setStreamOptions() }
         let number = descriptor.number
         transport = SocketTransport(descriptor, session)
         poll = try PollHandle(descriptor: number, on: loop) { _ in }
         poll?.setReady { [self] events in ready(events) }
+    }
+
+    /// A connection that its listener has watched since it came.
+    init(_ descriptor: consuming Descriptor, _ session: TLSSession?, _ poll: PollHandle, remote: SocketAddress?, _ arrival: ArrivalFacts?) {
+        loop = poll.loop
+        remoteAddress = remote
+        isTLS = session != nil
+        self.arrival = arrival
+        transport = SocketTransport(descriptor, session)
+        self.poll = poll
+        poll.setReady { [self] events in ready(events) }
     }
 
     /// Hands the connection to its protocol and begins to read. The loop keeps both until the connection closes.
@@ -87,12 +107,20 @@ package final class Connection {
     /// Replaces the protocol, as an upgrade does; the old one hears nothing more.
     package func replaceHandler(_ handler: any ConnectionHandler) {
         loop.assertCurrent()
-        guard state != .closed else { return }
+        guard !isClosed else { return }
         self.handler = handler
     }
 
     package var localAddress: SocketAddress? { transport.descriptorAddress }
-    package var isOpen: Bool { state == .open }
+    /// The other end of the socket, which may be a proxy's.
+    package var peerAddress: SocketAddress? { arrival?.peer ?? remoteAddress }
+    /// While the connection is open.
+    package var tls: TLSFacts? { transport.facts }
+    /// Takes bytes.
+    package var isOpen: Bool {
+        if case .open = state { return true }
+        return false
+    }
     /// Bytes taken from callers that the kernel has not.
     package var pendingBytes: Int { pending.count + transport.heldBytes }
 
@@ -102,14 +130,15 @@ package final class Connection {
     @discardableResult
     package func write(_ bytes: Span<UInt8>) -> WriteOutcome {
         loop.assertCurrent()
-        guard state == .open, !shutdownWhenFlushed else { return .closed }
+        guard isOpen, !shutdownWhenFlushed else { return .closed }
         guard pending.isEmpty || pending.count + bytes.count <= pendingLimit else { return .refused }
         var sent = 0
         if pending.isEmpty {
             switch transport.send(bytes) {
             case .moved(let count): sent = count
             case .wouldBlock: break
-            case .end, .failed: return failed()
+            case .end: return writeFailed(EPIPE)
+            case .failed(let number): return writeFailed(number)
             }
         }
         guard sent < bytes.count || transport.isHolding else { return .sent }
@@ -127,7 +156,7 @@ package final class Connection {
     /// earlier bytes are pending), nil when closed. After less than all of it, or while a record is kept, `connectionDrained` follows. The
     /// fan-out's way: its bytes stay in the shared log.
     package func writeSome(_ bytes: Span<UInt8>) -> Int? {
-        guard state == .open, !shutdownWhenFlushed else { return nil }
+        guard isOpen, !shutdownWhenFlushed else { return nil }
         guard pending.isEmpty, !wantsDrained else { return 0 }
         switch transport.send(bytes) {
         case .moved(let count):
@@ -136,8 +165,11 @@ package final class Connection {
         case .wouldBlock:
             waitForDrain()
             return 0
-        case .end, .failed:
-            _ = failed()
+        case .end:
+            _ = writeFailed(EPIPE)
+            return nil
+        case .failed(let number):
+            _ = writeFailed(number)
             return nil
         }
     }
@@ -149,7 +181,7 @@ package final class Connection {
 
     /// Sends FIN once nothing is pending; reading goes on.
     package func shutdownOutput() {
-        guard state == .open, !shutdownWhenFlushed else { return }
+        guard isOpen, !shutdownWhenFlushed else { return }
         shutdownWhenFlushed = true
         if pending.isEmpty, !transport.isHolding { transport.shutdownOutput() }
         updateInterest()
@@ -172,6 +204,7 @@ package final class Connection {
         guard isReadingPaused else { return }
         isReadingPaused = false
         updateInterest()
+        readUnreported()
     }
 
     // MARK: Closing
@@ -183,7 +216,7 @@ package final class Connection {
 
     /// Ends the connection with a reset, so that the peer learns that the stream is incomplete.
     package func abort() {
-        guard state != .closed else { return }
+        guard !isClosed else { return }
         transport.resetOnClose()
         finish(.local)
     }
@@ -191,7 +224,11 @@ package final class Connection {
     /// Ends the connection once everything pending has gone; what still arrives is dropped.
     package func closeWhenFlushed() {
         loop.assertCurrent()
-        guard state == .open else { return }
+        switch state {
+        case .open: break
+        case .unwritable(let reason, _): return finish(reason)
+        case .closing, .closed: return
+        }
         guard !pending.isEmpty || transport.isHolding else {
             finish(.local)
             return
@@ -201,29 +238,48 @@ package final class Connection {
         updateInterest()
     }
 
+    private var isClosed: Bool {
+        if case .closed = state { return true }
+        return false
+    }
+
     private func finish(_ reason: CloseReason) {
         loop.assertCurrent()
-        guard state != .closed else { return }
+        guard !isClosed else { return }
         state = .closed
         poll?.close()
         poll = nil
         transport.close()
         pending.removeAll()
+        // With its permit.
+        arrival = nil
         let handler = handler
         self.handler = nil
         // Deferred: the handler may be the caller, in the middle of its own work.
         loop.defer { [self] in handler?.connectionClosed(self, reason) }
     }
 
-    private func failed() -> WriteOutcome {
-        finish(transport.failure.map { .failed($0) } ?? .reset)
+    /// Nothing goes any more. What the peer had sent is in the kernel still, and is read before the end is told.
+    private func writeFailed(_ number: Int32) -> WriteOutcome {
+        let isGone = number == EPIPE || number == ECONNRESET
+        let reason: CloseReason = transport.failure.map { .failed($0) } ?? (isGone ? .reset : .failed(.system("write to a peer", errno: number)))
+        guard case .open = state, isGone, !reachedEnd else {
+            finish(reason)
+            return .closed
+        }
+        // The kernel says EPIPE, not ECONNRESET, where the peer's FIN came before its reset: what is read then is complete.
+        state = .unwritable(reason, endsInOrder: number == EPIPE)
+        pending.removeAll()
+        transport.stopSending()
+        wantsDrained = false
+        updateInterest()
         return .closed
     }
 
     // MARK: Readiness
 
     private func updateInterest() {
-        guard state != .closed else { return }
+        guard !isClosed else { return }
         var events: PollEvents = []
         if !isReadingPaused, !reachedEnd, handler != nil { events.insert(.readable) }
         if !pending.isEmpty || wantsDrained || transport.isHolding { events.insert(.writable) }
@@ -233,7 +289,23 @@ package final class Connection {
     private func ready(_ events: PollEvents) {
         let events = transport.possible(events)
         if events.contains(.writable), !pending.isEmpty || wantsDrained || transport.isHolding { becameWritable() }
-        if events.contains(.readable), state == .open, !isReadingPaused, !reachedEnd { becameReadable() }
+        if events.contains(.readable) { readIfWanted() }
+    }
+
+    private func readIfWanted() {
+        guard !isReadingPaused, !reachedEnd, handler != nil else { return }
+        switch state {
+        case .open, .unwritable: becameReadable()
+        case .closing, .closed: break
+        }
+    }
+
+    /// TLS has taken more from the socket than it could hand out at once, and no event will tell.
+    private func readUnreported() {
+        guard transport.hasUnreported else { return }
+        loop.defer { [self] in
+            if transport.hasUnreported { readIfWanted() }
+        }
     }
 
     private func becameReadable() {
@@ -244,13 +316,20 @@ package final class Connection {
             bytes.withMemoryRebound(to: UInt8.self) { handler?.connection(self, received: $0.span) }
             // After an error event libuv has stopped watching, and bytes that came before a reset are read before the reset is seen.
             updateInterest()
+            readUnreported()
         case .wouldBlock:
             // Part of a record, or an error event that turned out to be none: libuv has stopped watching then, so ask again.
             updateInterest()
         case .end:
             reachedEnd = true
             updateInterest()
-            handler?.connectionReachedEnd(self)
+            if case .unwritable(let reason, let endsInOrder) = state {
+                // Behind a reset the kernel says "end" too; a farewell of TLS is one.
+                if endsInOrder || isTLS { handler?.connectionReachedEnd(self) }
+                finish(reason)
+            } else {
+                handler?.connectionReachedEnd(self)
+            }
         case .failed(let number):
             if let failure = transport.failure {
                 finish(.failed(failure))
@@ -269,8 +348,11 @@ package final class Connection {
             case .wouldBlock:
                 updateInterest()
                 return
-            case .end, .failed:
-                _ = failed()
+            case .end:
+                _ = writeFailed(EPIPE)
+                return
+            case .failed(let number):
+                _ = writeFailed(number)
                 return
             }
         }
@@ -282,7 +364,7 @@ package final class Connection {
             if shutdownWhenFlushed { transport.shutdownOutput() }
             if drained { handler?.connectionDrained(self) }
             updateInterest()
-        case .closed:
+        case .unwritable, .closed:
             break
         }
     }

@@ -82,6 +82,11 @@ struct SocketTransport: ~Copyable {
         session?.flush() ?? .moved(0)
     }
 
+    /// The next `receive` has something to tell that no event announces.
+    var hasUnreported: Bool { session?.hasUnreported ?? false }
+
+    var facts: TLSFacts? { session?.facts }
+
     /// What to poll for when the connection waits for `events`, and what it can try after them.
     func interest(_ events: PollEvents) -> PollEvents { session?.interest(events) ?? events }
     func possible(_ events: PollEvents) -> PollEvents { session?.possible(events) ?? events }
@@ -90,6 +95,11 @@ struct SocketTransport: ~Copyable {
     var failure: ReactorError? { session?.failure }
 
     // MARK: The end
+
+    /// A write found the peer gone.
+    func stopSending() {
+        session?.stopSending()
+    }
 
     func shutdownOutput() {
         // The socket's own FIN after it would cut off a farewell that still waits.

@@ -13,13 +13,17 @@ enum HandshakeOutcome {
 
 /// One TLS connection over a non-blocking descriptor, which its owner closes after the session has gone. Confined to its loop.
 ///
-/// A read takes one record, and OpenSSL doesn't read ahead of it; as the loop's buffer holds the largest record, nothing that poll can't
-/// see is left behind. OpenSSL writes without MSG_NOSIGNAL; a process with loops ignores SIGPIPE.
+/// A `receive` hands out all records that came; what it must leave behind, no poll event announces: see `hasUnreported`.
 final class TLSSession {
     private static let largestRecord = 16 * 1024
+    /// Of `receive`'s buffer, before the place where records are read to: one record of which all but the last byte had come before.
+    private static let headroom = largestRecord + 2048
 
     private let handle: OpaquePointer
+    private let socket: TLSSocket
     private let peer: String
+    /// OpenSSL's callbacks ask it; a client's handle needs none.
+    private let server: TLSServerContext?
     /// What a refused write held. OpenSSL has made a record of it and must be given the same bytes again, while a caller may come with
     /// others; so they count as taken.
     private var held: [UInt8] = []
@@ -28,6 +32,8 @@ final class TLSSession {
     // A read may have to write first, and a write to read (key updates); then the other readiness counts.
     private var readWaitsForWriting = false
     private var writeWaitsForReading = false
+    /// An end or a failure that was found behind bytes; the next `receive` tells.
+    private var unreported: TransferOutcome?
     /// Why the session broke, where it wasn't the socket.
     private(set) var failure: ReactorError?
 
@@ -39,6 +45,8 @@ final class TLSSession {
         }
         self.handle = handle
         self.peer = peer
+        server = nil
+        socket = TLSSocket(descriptor: descriptor)
         let isSet: Bool
         if SocketAddress(numeric: host, port: 0) != nil {
             isSet = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(handle), host) == 1
@@ -47,24 +55,44 @@ final class TLSSession {
             isSet = SSL_set1_host(handle, host) == 1 && cssl_set_server_name(handle, host) == 1
         }
         // With an empty name OpenSSL checks none.
-        guard !host.isEmpty, isSet, SSL_set_fd(handle, descriptor) == 1 else {
+        guard !host.isEmpty, isSet, socket.attach(to: handle) else {
             throw ReactorError(.tlsFailed, "TLS with \(peer): no certificate can be checked for '\(host)'")
         }
         SSL_set_connect_state(handle)
     }
 
+    /// The server's side; `peer` is for messages.
+    init(accepting context: TLSServerContext, descriptor: Int32, peer: String) throws(ReactorError) {
+        ERR_clear_error()
+        guard let handle = context.newHandle() else {
+            throw ReactorError(.tlsFailed, "TLS with \(peer): \(TLSErrors.take())")
+        }
+        self.handle = handle
+        self.peer = peer
+        server = context
+        socket = TLSSocket(descriptor: descriptor)
+        guard socket.attach(to: handle) else { throw ReactorError(.tlsFailed, "TLS with \(peer): no memory") }
+        SSL_set_accept_state(handle)
+    }
+
     deinit { SSL_free(handle) }
+
+    /// What the handshake agreed on.
+    var facts: TLSFacts { TLSFacts(handle) }
 
     /// Goes on with the handshake; to be called again when the socket is ready for what it waits for.
     func shakeHands() -> HandshakeOutcome {
         ERR_clear_error()
         let status = SSL_do_handshake(handle)
-        let number = errno
-        guard status != 1 else { return .finished }
+        guard status != 1 else {
+            // The handshake's buffers; an idle connection owns none.
+            SSL_free_buffers(handle)
+            return .finished
+        }
         switch SSL_get_error(handle, status) {
         case SSL_ERROR_WANT_READ: return .waits(.readable)
         case SSL_ERROR_WANT_WRITE: return .waits(.writable)
-        case SSL_ERROR_SYSCALL where number != 0: return .failed(.system("TLS with \(peer)", errno: number))
+        case SSL_ERROR_SYSCALL where socket.lastError != 0: return .failed(.system("TLS with \(peer)", errno: socket.lastError))
         default: return .failed(ReactorError(.tlsFailed, "TLS with \(peer): \(handshakeFault())"))
         }
     }
@@ -75,7 +103,7 @@ final class TLSSession {
             return "its certificate is refused: \(String(cString: X509_verify_cert_error_string(verdict)))"
         }
         switch TLSErrors.reason {
-        case SSL_R_WRONG_VERSION_NUMBER: return "what answers there doesn't speak TLS"
+        case SSL_R_WRONG_VERSION_NUMBER, SSL_R_HTTP_REQUEST: return "what answers there doesn't speak TLS"
         case SSL_R_UNEXPECTED_EOF_WHILE_READING: return "it closed the connection during the handshake"
         default: return TLSErrors.take()
         }
@@ -83,15 +111,39 @@ final class TLSSession {
 
     // MARK: Bytes
 
+    /// Records are read to the buffer's rear and their content written from its front, which stays behind them: content is never longer
+    /// than its records, but for the part of the first one that came earlier, and that has its headroom.
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransferOutcome {
-        precondition(buffer.count >= Self.largestRecord, "a record must fit, or its rest would wait without a poll event")
-        ERR_clear_error()
-        var count = 0
-        let status = SSL_read_ex(handle, buffer.baseAddress, buffer.count, &count)
-        readWaitsForWriting = false
-        guard status != 1 else { return .moved(count) }
-        return unfinished(status, errno, isRead: true)
+        precondition(buffer.count >= 2 * Self.headroom, "no room for a record and its content")
+        if let unreported {
+            self.unreported = nil
+            return unreported
+        }
+        guard socket.stage(in: UnsafeMutableRawBufferPointer(rebasing: buffer[Self.headroom...])) || readWaitsForWriting else {
+            return .wouldBlock
+        }
+        defer { socket.unstage() }
+        var filled = 0
+        repeat {
+            ERR_clear_error()
+            var count = 0
+            let room = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...].prefix(Self.largestRecord))
+            let status = SSL_read_ex(handle, room.baseAddress, room.count, &count)
+            readWaitsForWriting = false
+            guard status == 1 else {
+                let outcome = unfinished(status, isRead: true)
+                guard filled > 0 else { return outcome }
+                if case .wouldBlock = outcome { break }
+                unreported = outcome
+                break
+            }
+            filled += count
+        } while socket.hasStaged
+        return .moved(filled)
     }
+
+    /// The next `receive` has something to tell that no event of the socket announces.
+    var hasUnreported: Bool { unreported != nil || socket.hasUnread && !readWaitsForWriting }
 
     /// Takes what goes, and what OpenSSL has begun with.
     func send(_ bytes: Span<UInt8>) -> TransferOutcome {
@@ -141,13 +193,10 @@ final class TLSSession {
         var count = 0
         let status = bytes.withUnsafeBytes { SSL_write_ex(handle, $0.baseAddress, $0.count, &count) }
         writeWaitsForReading = false
-        guard status != 1 else { return .moved(count) }
-        let outcome = unfinished(status, errno, isRead: false)
-        if case .failed = outcome, failure == nil { readAlert() }
-        return outcome
+        return status == 1 ? .moved(count) : unfinished(status, isRead: false)
     }
 
-    private func unfinished(_ status: Int32, _ number: Int32, isRead: Bool) -> TransferOutcome {
+    private func unfinished(_ status: Int32, isRead: Bool) -> TransferOutcome {
         switch SSL_get_error(handle, status) {
         case SSL_ERROR_WANT_READ:
             writeWaitsForReading = !isRead
@@ -159,7 +208,7 @@ final class TLSSession {
             return .end
         case SSL_ERROR_SYSCALL:
             isBroken = true
-            return .failed(number == 0 ? ECONNRESET : number)
+            return .failed(socket.lastError == 0 ? ECONNRESET : socket.lastError)
         default:
             isBroken = true
             // The end of the stream without a farewell may be anybody's doing: as good as a reset.
@@ -169,16 +218,11 @@ final class TLSSession {
         }
     }
 
-    /// A peer that refuses our certificate does so after the handshake, with an alert and a reset: the write that finds the reset is too
-    /// early to know why.
-    private func readAlert() {
-        ERR_clear_error()
-        var byte: UInt8 = 0
-        var count = 0
-        let status = SSL_read_ex(handle, &byte, 1, &count)
-        if status != 1, SSL_get_error(handle, status) == SSL_ERROR_SSL, TLSErrors.reason != SSL_R_UNEXPECTED_EOF_WHILE_READING {
-            failure = ReactorError(.tlsFailed, "TLS with \(peer): \(TLSErrors.take())")
-        }
+    /// Nothing goes any more, so nothing is kept.
+    func stopSending() {
+        held = []
+        saysGoodbye = false
+        writeWaitsForReading = false
     }
 
     // MARK: Readiness

@@ -1,0 +1,27 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// What a listener shows new clients, on all its loops: one context at a time, replaced while connections made with an earlier one live on.
+/// Guarded by its mutex.
+package final class TLSServerIdentity: Sendable {
+    private let tickets = TLSTicketKeys()
+    private let context: Mutex<TLSServerContext>
+
+    /// - Throws: `tls_failed` with what can't be used.
+    package init(_ options: TLSServerOptions) throws(ReactorError) {
+        context = Mutex(try TLSServerContext(options, tickets: tickets))
+    }
+
+    var current: TLSServerContext { context.withLock { $0 } }
+
+    /// The names that choose a certificate, for logs.
+    package var serverNames: [String] { current.serverNames }
+
+    /// For connections from now on; sessions of earlier ones can still be taken up. Where it throws nothing has changed.
+    package func replace(_ options: TLSServerOptions) throws(ReactorError) {
+        let new = try TLSServerContext(options, tickets: tickets)
+        context.withLock { $0 = new }
+    }
+}
