@@ -98,6 +98,28 @@ import Testing
         }
     }
 
+    /// A server that refuses a large body answers and closes while the body still comes, which resets the connection: the write that finds
+    /// out used to end it, and the answer was lost in the kernel.
+    @Test(arguments: [false, true])
+    func whatThePeerSaidBeforeItsResetIsStillRead(_ endsInOrder: Bool) async throws {
+        try await withStalledPeer { loop, connection, recorder in
+            try await loop.run { connection.value.pauseReading() }
+            recorder.peer.write(Array("413".utf8))
+            if endsInOrder { recorder.peer.finishSending() }
+            recorder.peer.reset()
+            let outcomes = try await loop.run {
+                var outcomes: [WriteOutcome] = []
+                while connection.value.isOpen { outcomes.append(connection.value.write([UInt8](repeating: 7, count: 100_000))) }
+                outcomes.append(connection.value.write([7]))
+                connection.value.resumeReading()
+                return outcomes
+            }
+            #expect(outcomes.suffix(2) == [.closed, .closed])
+            let events = try await recorder.events.until("the close") { $0.contains(.closed(.reset)) }
+            #expect(events == (endsInOrder ? [.received(3), .end, .closed(.reset)] : [.received(3), .closed(.reset)]))
+        }
+    }
+
     @Test func aPausedConnectionReadsNothingUntilResumed() async throws {
         try await withStalledPeer { loop, connection, recorder in
             try await loop.run { connection.value.pauseReading() }

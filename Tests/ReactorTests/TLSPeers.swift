@@ -53,9 +53,11 @@ final class TLSRelay: ConnectionHandler, @unchecked Sendable {
     private var listener: Listener?
     private var near: Connection?
     private var far: Connection?
+    private let piece: Int
 
-    /// To be made on the loop. For one connection.
-    init(to peer: Endpoint, on loop: Loop) throws {
+    /// To be made on the loop. For one connection. What the near side sends goes on in pieces of this size, one a turn.
+    init(to peer: Endpoint, piece: Int = .max, on loop: Loop) throws {
+        self.piece = piece
         let socket = try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0))[0]
         endpoint = Endpoint(socket.address)
         listener = try Listener(socket, on: loop) { [weak self] near in
@@ -70,7 +72,22 @@ final class TLSRelay: ConnectionHandler, @unchecked Sendable {
 
     func connection(_ connection: Connection, received bytes: Span<UInt8>) {
         if connection === near { events.emit(.sent) }
-        (connection === near ? far : near)?.write(bytes)
+        guard connection === near, piece < bytes.count else {
+            (connection === near ? far : near)?.write(bytes)
+            return
+        }
+        connection.pauseReading()
+        passOn(bytes.withUnsafeBufferPointer { Array($0) })
+    }
+
+    private func passOn(_ bytes: [UInt8]) {
+        far?.write(Array(bytes.prefix(piece)))
+        let rest = Array(bytes.dropFirst(piece))
+        guard !rest.isEmpty else {
+            near?.resumeReading()
+            return
+        }
+        near?.loop.defer { [self] in passOn(rest) }
     }
 
     func connectionReachedEnd(_ connection: Connection) {

@@ -1,6 +1,8 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
+
 /// Runs `body` with a folder of fresh certificates, made by OpenSSL's own program, and removes it.
 package func withCertificates<Value>(
     isolation: isolated (any Actor)? = #isolation,
@@ -20,7 +22,7 @@ package func withCertificates<Value>(
 /// Certificates of an authority of our own, PEM files each with its key.
 package struct TestCertificates: Sendable {
     package enum Name: String, CaseIterable, Sendable {
-        case server, elsewhere, expired, client
+        case server, elsewhere, expired, client, wildcard
     }
 
     private let home: TemporaryFolder
@@ -34,6 +36,17 @@ package struct TestCertificates: Sendable {
 
     package func certificate(_ name: Name) -> String { "\(folder)/\(name.rawValue).pem" }
     package func key(_ name: Name) -> String { "\(folder)/\(name.rawValue).key" }
+
+    /// A new file with a certificate and its key in one.
+    package func combined(_ name: Name) throws -> String {
+        let path = "\(folder)/\(name.rawValue)-combined.pem"
+        let text = try [certificate(name), key(name)].map { try String(contentsOfFile: $0, encoding: .utf8) }.joined()
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        return path
+    }
+
+    /// A file of this name in the folder, for what clients keep.
+    package func file(_ name: String) -> String { "\(folder)/\(name)" }
 
     fileprivate init() async throws {
         home = try TemporaryFolder("kv-tls")
@@ -52,7 +65,12 @@ package struct TestCertificates: Sendable {
     }
 
     private func sign(_ name: Name) async throws {
-        let names = name == .elsewhere ? "DNS:elsewhere.example,IP:127.0.0.9" : "DNS:localhost,IP:127.0.0.1"
+        let names =
+            switch name {
+            case .elsewhere: "DNS:elsewhere.example,IP:127.0.0.9"
+            case .wildcard: "DNS:*.wild.example,DNS:wild.example"
+            case .server, .expired, .client: "DNS:localhost,IP:127.0.0.1"
+            }
         let request = "\(folder)/\(name.rawValue).csr"
         try await Self.openssl(
             ["req", "-subj", "/CN=\(name.rawValue)", "-addext", "subjectAltName=\(names)", "-out", request] + Self.newKey(key(name))

@@ -262,7 +262,8 @@ package final class Connection {
     /// Nothing goes any more. What the peer had sent is in the kernel still, and is read before the end is told.
     private func writeFailed(_ number: Int32) -> WriteOutcome {
         let isGone = number == EPIPE || number == ECONNRESET
-        let reason: CloseReason = transport.failure.map { .failed($0) } ?? (isGone ? .reset : .failed(.system("write to a peer", errno: number)))
+        let reason: CloseReason =
+            transport.failure.map { .failed($0) } ?? (isGone ? .reset : .failed(.system("write to a peer", errno: number)))
         guard case .open = state, isGone, !reachedEnd else {
             finish(reason)
             return .closed

@@ -9,21 +9,26 @@ package final class Listener {
     private let socket: ListenSocket
     private let loop: Loop
     private var poll: PollHandle?
-    private var isPaused = false
+    private let options: ListenerOptions
+    private let arrivals: ArrivalQueue
     private let accepted: (Connection) -> Void
     private let failed: (ReactorError) -> Void
 
     /// `accepted` gets each new connection and starts it, or closes it. `failed` hears of a lack of descriptors, at most ten times a second.
+    /// With `options` a client has told who it is and has made its handshake before it is a connection.
     package init(
         _ socket: ListenSocket,
         on loop: Loop,
+        options: ListenerOptions = ListenerOptions(),
         failed: @escaping (ReactorError) -> Void = { _ in },
         accepted: @escaping (Connection) -> Void
     ) throws(ReactorError) {
         self.socket = socket
         self.loop = loop
+        self.options = options
         self.accepted = accepted
         self.failed = failed
+        arrivals = ArrivalQueue(options, on: loop, arrived: accepted)
         poll = try PollHandle(descriptor: socket.descriptor.number, on: loop) { _ in }
         poll?.setReady { [weak self] _ in self?.accept() }
         poll?.watch(.readable)
@@ -31,10 +36,12 @@ package final class Listener {
 
     package var address: SocketAddress { socket.address }
 
-    /// Takes no more connections; those accepted live on. The port is free once the `ListenSocket` is gone too.
+    /// Takes no more connections; those accepted live on, handshakes that are under way end. The port is free once the `ListenSocket` is
+    /// gone too.
     package func close() {
         poll?.close()
         poll = nil
+        arrivals.closeAll()
     }
 
     private func accept() {
@@ -54,10 +61,35 @@ package final class Listener {
             let descriptor = Descriptor(owning: number)
             let remote = descriptor.remoteAddress
             do throws(ReactorError) {
-                accepted(try Connection(descriptor, remote: remote, on: loop))
+                if options.isPlain {
+                    accepted(try Connection(descriptor, remote: remote, on: loop))
+                } else {
+                    try receive(descriptor, remote)
+                }
             } catch {
                 failed(error)
             }
+        }
+    }
+
+    private func receive(_ descriptor: consuming Descriptor, _ peer: SocketAddress?) throws(ReactorError) {
+        var permit: AnyObject?
+        if let prelude = options.prelude {
+            guard prelude.trusts(peer) else { return options.turnedAway(.untrusted, peer) }
+        } else {
+            switch options.admit?(peer) {
+            case .refused: return options.turnedAway(.notAdmitted, peer)
+            case .admitted(let given): permit = given
+            case nil: break
+            }
+        }
+        if case .unix? = peer {} else { descriptor.setStreamOptions() }
+        let deadline = loop.milliseconds + options.timeout.wholeMilliseconds
+        let arrival = try Arrival(descriptor, peer: peer, permit: permit, options, deadline: deadline, on: loop)
+        if options.tls == nil, options.prelude == nil, case .finished(let connection) = arrival.advance() {
+            accepted(connection)
+        } else {
+            arrivals.add(arrival)
         }
     }
 

@@ -20,30 +20,30 @@ package struct TLSServerOptions: Sendable, Hashable {
 
     /// Ciphers and curves by name. All of them agree on a fresh key (ECDHE) and encrypt with authentication (AEAD).
     package enum Profile: String, Sendable, CaseIterable {
-        /// 256 bits throughout: AES-256-GCM and ChaCha20, X25519 and P-384.
+        /// The strongest first.
         case modern
-        /// AES-128-GCM too, and P-256: for every client of the last ten years.
+        /// For older clients and small machines: AES of 128 bits and ChaCha20 first, and one more curve.
         case intermediate
 
         /// For TLS 1.2.
         var ciphers: String {
             switch self {
-            case .modern: "ECDHE+AESGCM+AES256:ECDHE+CHACHA20"
-            case .intermediate: "ECDHE+AESGCM+AES128:ECDHE+AESGCM+AES256:ECDHE+CHACHA20"
+            case .modern: "ECDHE+AESGCM:ECDHE+CHACHA20"
+            case .intermediate: "ECDHE+AESGCM+AES128:ECDHE+CHACHA20:ECDHE+AESGCM+AES256"
             }
         }
 
         /// For TLS 1.3.
         var suites: String {
             switch self {
-            case .modern: "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-            case .intermediate: "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+            case .modern: "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
+            case .intermediate: "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
             }
         }
 
         var groups: String {
             switch self {
-            case .modern: "X25519:P-384"
+            case .modern: "X25519:P-256"
             case .intermediate: "X25519:P-256:P-384"
             }
         }
@@ -52,7 +52,7 @@ package struct TLSServerOptions: Sendable, Hashable {
     /// The names in them choose one by what the client asks for; the first is for everybody else.
     package var certificates: [Certificate]
     package var minimum = TLSFacts.Version.v12
-    package var profile = Profile.intermediate
+    package var profile = Profile.modern
     /// By preference, `h2` before `http/1.1`. A client that offers others only is refused (RFC 7301), one that offers none is not.
     package var applicationProtocols: [String] = []
     /// A PEM file of authorities: every client must show a certificate of one of them.

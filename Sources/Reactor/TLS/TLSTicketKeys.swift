@@ -41,7 +41,7 @@ package final class TLSTicketKeys: Sendable {
             else { return encrypts ? -1 : 0 }
             if encrypts {
                 guard RAND_bytes(iv, 16) == 1 else { return -1 }
-                UnsafeMutableBufferPointer(start: name, count: 16).update(fromContentsOf: keys[0].name)
+                _ = UnsafeMutableBufferPointer(start: name, count: 16).update(fromContentsOf: keys[0].name)
             }
             guard cssl_protect_ticket(cipher, mac, keys[index].secret, iv, encrypts ? 1 : 0) == 1 else { return -1 }
             // 2: valid, but of a key that signs no more; the client is given a new ticket.
