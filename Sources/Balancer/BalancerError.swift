@@ -21,11 +21,18 @@ package struct BalancerError: Error, CustomStringConvertible {
     /// What was refused and what is allowed.
     package let message: String
     package let underlying: ReactorError?
+    /// All that is wrong with a configuration, each with its place; empty for other codes.
+    package private(set) var faults: [ConfigurationFault] = []
 
     init(_ code: Code, _ message: String, underlying: ReactorError? = nil) {
         self.code = code
         self.message = message
         self.underlying = underlying
+    }
+
+    init(_ faults: [ConfigurationFault]) {
+        self.init(.configurationInvalid, faults.map(\.description).joined(separator: "; "))
+        self.faults = faults
     }
 
     package var description: String { "\(code.rawValue): \(message)" }

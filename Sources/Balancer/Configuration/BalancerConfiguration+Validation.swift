@@ -1,6 +1,9 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import Reactor
+import Wire
+
 extension BalancerConfiguration {
     /// The cookies that are ours to set and to take off.
     var stickyCookies: [String] {
@@ -19,117 +22,179 @@ extension BalancerConfiguration {
             ]
         }
         guard let only = pools.first, pools.count == 1 else {
-            throw BalancerError(.configurationInvalid, "routes: say which path goes to which of the \(pools.count) pools")
+            throw BalancerError([ConfigurationFault("routes", "say which path goes to which of the \(pools.count) pools")])
         }
         return [RouteConfiguration(path: "/", pool: only.name)]
     }
 
-    /// Refuses the whole if one value is wrong, and names it.
+    /// Refuses the whole if anything is wrong, and names everything that is.
     package func validate() throws(BalancerError) {
-        guard !listeners.isEmpty else { throw .init(.configurationInvalid, "listeners: at least one address is needed") }
-        guard !pools.isEmpty else { throw .init(.configurationInvalid, "pools: at least one pool is needed") }
+        let faults = faults
+        if !faults.isEmpty { throw BalancerError(faults) }
+    }
+
+    /// Everything that can be judged without looking outside.
+    package var faults: [ConfigurationFault] {
+        var faults = FaultList()
+        faults.require(!listeners.isEmpty, "listeners", "at least one address is needed")
+        faults.require(!pools.isEmpty, "pools", "at least one pool is needed")
+        judgeListeners(&faults)
+        admin?.judge(&faults)
         var names: Set<String> = []
         for pool in pools {
-            guard names.insert(pool.name).inserted else { throw .init(.configurationInvalid, "pools: '\(pool.name)' is there twice") }
-            try pool.validate()
+            faults.require(names.insert(pool.name).inserted, "pools.\(pool.name)", "is there twice")
+            pool.judge(&faults)
         }
-        let cookies = stickyCookies
-        guard Set(cookies).count == cookies.count else {
-            throw .init(.configurationInvalid, "pools: two pools share a sticky cookie's name; give each its own")
-        }
-        for route in try effectiveRoutes() {
-            guard names.contains(route.pool) else { throw .init(.configurationInvalid, "routes: there is no pool '\(route.pool)'") }
-            guard route.path.hasPrefix("/") else {
-                throw .init(.configurationInvalid, "routes: the path '\(route.path)' must begin with /")
-            }
-            if let limit = route.rateLimit, !(limit.rate > 0 && limit.rate <= 1_000_000 && (1...1_000_000).contains(limit.burst)) {
-                throw .init(
-                    .configurationInvalid,
-                    "routes: the rate limit of '\(route.path)': rate and burst are above 0, a million at most"
-                )
+        judgeCookies(&faults)
+        for (index, route) in routes.enumerated() { route.judge("routes[\(index)]", pools: names, &faults) }
+        if routes.isEmpty, !pools.isEmpty {
+            do throws(BalancerError) { _ = try effectiveRoutes() } catch {
+                for fault in error.faults { faults.add(fault.key, fault.problem) }
             }
         }
-        try limits.validate()
+        accessLog.judge("access_log", &faults)
+        limits.judge(&faults)
+        return faults.all
+    }
+
+    private func judgeListeners(_ faults: inout FaultList) {
+        var known: Set<Endpoint> = []
+        for (index, listener) in listeners.enumerated() {
+            let key = "listeners[\(index)]"
+            listener.judge(key, &faults)
+            // Several may ask for any free port.
+            let isFixed = listener.bind.numeric?.port != 0
+            faults.require(!isFixed || known.insert(listener.bind).inserted, "\(key).bind", "'\(listener.bind)' is there twice")
+            faults.require(
+                !listener.acceptsProxyProtocol || !trustedProxies.isEmpty,
+                "\(key).proxy_protocol",
+                "only trusted_proxies may send it, and none are listed"
+            )
+        }
+        if let bind = admin?.bind { faults.require(!known.contains(bind), "admin.bind", "'\(bind)' is a listener for clients already") }
+    }
+
+    /// Two pools that set one cookie would each break the other's pins.
+    private func judgeCookies(_ faults: inout FaultList) {
+        var owners: [String: String] = [:]
+        for pool in pools {
+            guard let sticky = pool.sticky, sticky.mode == .cookie else { continue }
+            if let other = owners.updateValue(pool.name, forKey: sticky.name) {
+                faults.add("pools.\(pool.name).sticky.name", "pool '\(other)' has the same cookie; give each its own")
+            }
+        }
     }
 }
 
-extension PoolConfiguration {
-    package func validate() throws(BalancerError) {
-        guard NameRule.isValid(name) else { throw .init(.configurationInvalid, "pools: '\(name)': \(NameRule.text)") }
-        try Self.validate(servers, pool: name)
-        if let sticky {
-            guard sticky.mode == .ip || NameRule.isToken(sticky.name), sticky.parameter.map(NameRule.isToken) ?? true else {
-                throw .init(.configurationInvalid, "pools.\(name).sticky: names have 1 to 64 of A-Z a-z 0-9 . _ -")
-            }
-            guard sticky.maxIdle > .seconds(1), sticky.maxLife >= sticky.maxIdle else {
-                throw .init(.configurationInvalid, "pools.\(name).sticky: max_idle must be above 1s, and max_life not below max_idle")
-            }
+extension ListenerConfiguration {
+    fileprivate func judge(_ key: String, _ faults: inout FaultList) {
+        faults.require(bind.numeric != nil, "\(key).bind", "'\(bind)' is a name: write a numeric address, or :PORT for every address")
+        tls?.judge("\(key).tls", &faults)
+        if let redirectHTTPS {
+            faults.require(redirectHTTPS == 301 || redirectHTTPS == 308, "\(key).redirect_https", "\(redirectHTTPS) is neither 301 nor 308")
+            faults.require(tls == nil, "\(key).redirect_https", "is for listeners without tls")
         }
-        try headers.validate(pool: name)
-        for status in errorPages.keys.sorted() where !ErrorPages.statuses.contains(status) {
-            throw .init(.configurationInvalid, "pools.\(name).error_pages.\(status): \(ErrorPages.rule)")
-        }
-        guard health.path.hasPrefix("/"), !health.path.contains(where: { $0.isWhitespace || !$0.isASCII }) else {
-            throw .init(.configurationInvalid, "pools.\(name).health.path: '\(health.path)' must be a path that begins with /")
-        }
-        guard health.interval > .zero, health.timeout > .zero, health.fall > 0, health.rise > 0,
-            (100...599).contains(health.expect)
-        else {
-            throw .init(.configurationInvalid, "pools.\(name).health: interval, timeout, fall and rise must be above 0, expect a status")
-        }
-        guard passive.maxFails > 0, passive.failTimeout > .zero, (0...100).contains(passive.maxEjectedPercent) else {
-            throw .init(.configurationInvalid, "pools.\(name).passive: max_fails, fail_timeout above 0; max_ejected_percent 0 to 100")
+        if let hsts {
+            faults.require(tls != nil, "\(key).hsts", "is for listeners with tls (RFC 6797 section 7.2)")
+            faults.require(hsts.maxAge >= 0, "\(key).hsts.max_age", "must not be below 0")
         }
     }
+}
 
-    static func validate(_ servers: [ServerConfiguration], pool: String) throws(BalancerError) {
+extension ListenerTLS {
+    fileprivate func judge(_ key: String, _ faults: inout FaultList) {
+        faults.require(!certificates.isEmpty, "\(key).certificates", "at least one is needed")
+        faults.require(!alpn.isEmpty, "\(key).alpn", "at least one protocol is needed")
+    }
+}
+
+extension AdminConfiguration {
+    fileprivate func judge(_ faults: inout FaultList) {
+        tls?.judge("admin.tls", &faults)
         var names: Set<String> = []
-        for server in servers {
-            guard NameRule.isValid(server.name) else {
-                throw .init(.configurationInvalid, "pools.\(pool).servers: '\(server.name)': \(NameRule.text)")
-            }
-            guard names.insert(server.name).inserted else {
-                throw .init(.configurationInvalid, "pools.\(pool).servers: '\(server.name)' is there twice")
-            }
-            guard (0...256).contains(server.weight) else {
-                throw .init(.configurationInvalid, "pools.\(pool).servers.\(server.name).weight: \(server.weight) is not within 0 to 256")
-            }
+        for (index, user) in users.enumerated() {
+            let key = "admin.users[\(index)].name"
+            let isLegal = !user.name.isEmpty && user.name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x3A }
+            faults.require(isLegal, key, "'\(user.name)': a name has visible ASCII without a colon")
+            faults.require(names.insert(user.name).inserted, key, "'\(user.name)' is there twice")
         }
+        guard let bind else { return }
+        faults.require(bind.numeric != nil, "admin.bind", "'\(bind)' is a name: write a numeric address")
+        faults.require(
+            bind.isLocal || !users.isEmpty && tls != nil,
+            "admin.bind",
+            "'\(bind)' can be reached from other machines: give it users and tls, or bind it to 127.0.0.1"
+        )
+    }
+}
+
+extension Endpoint {
+    /// Only this machine gets there.
+    fileprivate var isLocal: Bool {
+        switch numeric?.unmapped {
+        case .unix: true
+        case .v4(let value, _): value >> 24 == 127
+        case .v6(let bytes, _, _): bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1
+        case nil: false
+        }
+    }
+}
+
+extension AccessLogRule {
+    fileprivate func judge(_ key: String, _ faults: inout FaultList) {
+        faults.require((0...1).contains(sample), "\(key).sample", "\(sample) is not within 0 to 1")
+    }
+}
+
+extension RouteConfiguration {
+    fileprivate func judge(_ key: String, pools: Set<String>, _ faults: inout FaultList) {
+        let near = NearestKey.find(pool, among: pools.sorted()).map { "; did you mean '\($0)'?" } ?? ""
+        faults.require(pools.contains(pool), "\(key).pool", "there is no pool '\(pool)'\(near)")
+        let isPath = path.hasPrefix("/") && path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x3F && $0 != 0x23 }
+        faults.require(isPath, "\(key).path", "'\(path)' must begin with / and have neither blanks nor ? nor #")
+        if let host, host != "*" {
+            // An IPv6 address stands in brackets, as in the Host field.
+            let name = host.hasPrefix("[") && host.hasSuffix("]") ? host.dropFirst().dropLast().replacing(":", with: "") : host[...]
+            let isHost = ASCII.isToken(name) && !name.contains("*")
+            faults.require(isHost, "\(key).host", "'\(host)' is no host name: write it without a port, or * for every host")
+        }
+        if let rateLimit {
+            let isRate = rateLimit.rate > 0 && rateLimit.rate <= 1_000_000
+            faults.require(isRate, "\(key).rate_limit.rate", "must be above 0 and at most a million a second")
+            faults.require((1...1_000_000).contains(rateLimit.burst), "\(key).rate_limit.burst", "\(rateLimit.burst) is not within 1 to 1000000")
+        }
+        accessLog?.judge("\(key).access_log", &faults)
     }
 }
 
 extension BalancerLimits {
     func validate() throws(BalancerError) {
+        var faults = FaultList()
+        judge(&faults)
+        try faults.settle()
+    }
+
+    fileprivate func judge(_ faults: inout FaultList) {
         let times: [(String, Duration)] = [
             ("header_timeout", headerTimeout), ("client_idle", clientIdle), ("connect", connect), ("response", response),
-            ("tunnel_idle", tunnelIdle),
+            ("tunnel_idle", tunnelIdle), ("server_idle", serverIdle), ("surplus_idle", surplusIdle), ("queue_timeout", queueTimeout),
+            ("linger", linger), ("drain", drain), ("drain_tunnels", drainTunnels),
         ]
-        for (name, time) in times where time <= .zero {
-            throw .init(.configurationInvalid, "limits.\(name): must be above 0")
-        }
-        guard (1024...1024 * 1024).contains(headerBytes) else {
-            throw .init(.configurationInvalid, "limits.header_bytes: \(headerBytes) is not within 1 KiB to 1 MiB")
-        }
-        guard (1...10_000).contains(headers), upgradesPerSecond > 0 else {
-            throw .init(.configurationInvalid, "limits: headers is 1 to 10000, upgrades_per_second above 0")
-        }
-    }
-}
-
-/// Names become cookie names, metric labels and words of a command line.
-enum NameRule {
-    static let text = "names have 1 to 64 of A-Z a-z 0-9 . _ -, and begin with a letter or digit"
-
-    static func isValid(_ name: String) -> Bool {
-        name.utf8.first.map(isAlphanumeric) == true && isToken(name)
-    }
-
-    /// What servers may have named, such as a session called `_s`.
-    static func isToken(_ name: String) -> Bool {
-        (1...64).contains(name.utf8.count) && name.utf8.allSatisfy { isAlphanumeric($0) || $0 == 0x2E || $0 == 0x5F || $0 == 0x2D }
-    }
-
-    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
-        byte &- 0x30 < 10 || (byte | 0x20) &- 0x61 < 26
+        for (name, time) in times { faults.require(time > .zero, "limits.\(name)", "must be above 0") }
+        faults.require(drainTunnels <= drain, "limits.drain_tunnels", "must not be above drain")
+        faults.require(
+            (1024...1024 * 1024).contains(headerBytes),
+            "limits.header_bytes",
+            "\(headerBytes) is not within 1 KiB to 1 MiB"
+        )
+        faults.require((1...10_000).contains(headers), "limits.headers", "\(headers) is not within 1 to 10000")
+        faults.require(upgradesPerSecond > 0, "limits.upgrades_per_second", "must be above 0")
+        faults.require(drainPace > 0, "limits.drain_pace", "must be above 0")
+        let counts = [
+            ("connections_per_address", connectionsPerAddress), ("body_rate", bodyRate), ("queued", queued), ("linger_bytes", lingerBytes),
+            ("idle_per_server", idlePerServer),
+        ]
+        for (name, count) in counts { faults.require(count >= 0, "limits.\(name)", "must not be below 0") }
+        faults.require(bodyGrace >= .zero, "limits.body_grace", "must not be below 0")
     }
 }

@@ -23,6 +23,8 @@ package struct BalancerConfiguration: Sendable, Equatable {
     package var securityHeaders = SecurityHeaders.off
     /// nil: a random key, so that cookies end with the process.
     package var stickyKeys: StickyKeyRing?
+    /// Where `stickyKeys` came from, if from a file.
+    package var stickyKeysFile: String?
     package var accessLog = AccessLogRule(.off)
     package var limits = BalancerLimits()
     /// Whom to become once the listeners are bound; names of the system's users and groups.

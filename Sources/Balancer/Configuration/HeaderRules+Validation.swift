@@ -4,42 +4,37 @@
 import Wire
 
 extension HeaderRules {
-    /// `pool` is for the message.
-    func validate(pool: String) throws(BalancerError) {
-        try Self.validate(request, "pools.\(pool).headers.request", own: Self.ownOfRequests)
-        try Self.validate(response, "pools.\(pool).headers.response", own: Self.ownOfResponses)
-    }
-
     /// What frames a message or belongs to one hop.
     private static let ownOfBoth: Set<String> = [
         "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer", "keep-alive", "proxy-connection",
+        "sec-websocket-version",
     ]
     /// What servers believe of the client.
     private static let ownOfRequests = ownOfBoth.union([
         "host", "expect", "http2-settings", "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
-        "x-real-ip", "x-request-id", "traceparent", "tracestate", "sec-websocket-key", "sec-websocket-version",
+        "x-real-ip", "x-request-id", "traceparent", "tracestate", "sec-websocket-key",
     ])
-    private static let ownOfResponses = ownOfBoth.union(["sec-websocket-accept", "sec-websocket-version"])
+    private static let ownOfResponses = ownOfBoth.union(["sec-websocket-accept"])
 
-    private static func validate(_ changes: Changes, _ place: String, own: Set<String>) throws(BalancerError) {
-        let lists = [
-            ("remove", changes.remove.map { Changes.Field($0, "") }), ("set", changes.set), ("add", changes.add),
-        ]
-        for (list, fields) in lists {
-            for field in fields {
-                guard ASCII.isToken(field.name) else {
-                    throw .init(.configurationInvalid, "\(place).\(list): '\(field.name)' is no name of a header field")
-                }
-                guard !own.contains(field.name.lowercased().replacing("_", with: "-")) else {
-                    throw .init(.configurationInvalid, "\(place).\(list): '\(field.name)' is the balancer's own and can't be changed")
-                }
-                guard field.value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
-                    throw .init(.configurationInvalid, "\(place).\(list): the value of '\(field.name)' has control characters")
-                }
-            }
+    func judge(_ key: String, _ faults: inout FaultList) {
+        Self.judge(request, "\(key).request", own: Self.ownOfRequests, &faults)
+        Self.judge(response, "\(key).response", own: Self.ownOfResponses, &faults)
+    }
+
+    private static func judge(_ changes: Changes, _ key: String, own: Set<String>, _ faults: inout FaultList) {
+        let removed = changes.remove.enumerated().map { ("\(key).remove[\($0)]", Changes.Field($1, "")) }
+        let fields = removed + changes.set.map { ("\(key).set.\($0.name)", $0) } + changes.add.map { ("\(key).add.\($0.name)", $0) }
+        for (key, field) in fields {
+            faults.require(ASCII.isToken(field.name), key, "'\(field.name)' is no name of a header field")
+            // Servers behind gateways of other protocols take a _ for a -.
+            let plain = field.name.lowercased().replacing("_", with: "-")
+            faults.require(!own.contains(plain), key, "'\(field.name)' is the balancer's own and can't be changed")
+            let isLegal = field.value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+            faults.require(isLegal, key, "the value has control characters")
         }
-        guard Set(changes.set.map { $0.name.lowercased() }).count == changes.set.count else {
-            throw .init(.configurationInvalid, "\(place).set: a field is there twice")
+        var set: Set<String> = []
+        for field in changes.set {
+            faults.require(set.insert(field.name.lowercased()).inserted, "\(key).set.\(field.name)", "is there twice")
         }
     }
 }
