@@ -34,8 +34,8 @@ struct ReferencedFile: Sendable, Hashable {
                 let line = try FileContent.text(path, atMost: Self.maximumBytes).split(separator: "\n", omittingEmptySubsequences: false)
                 return line.first?.isEmpty == false ? nil : "the first line of the file is empty"
             case .page:
-                _ = try FileContent.text(path, atMost: Self.maximumBytes)
-                return nil
+                let isEmpty = try FileContent.bytes(path, atMost: ErrorPages.largest).isEmpty
+                return isEmpty ? "\(path) is empty" : nil
             case .stickyKeys:
                 return nil
             }

@@ -161,7 +161,11 @@ extension RouteConfiguration {
         if let rateLimit {
             let isRate = rateLimit.rate > 0 && rateLimit.rate <= 1_000_000
             faults.require(isRate, "\(key).rate_limit.rate", "must be above 0 and at most a million a second")
-            faults.require((1...1_000_000).contains(rateLimit.burst), "\(key).rate_limit.burst", "\(rateLimit.burst) is not within 1 to 1000000")
+            faults.require(
+                (1...1_000_000).contains(rateLimit.burst),
+                "\(key).rate_limit.burst",
+                "\(rateLimit.burst) is not within 1 to 1000000"
+            )
         }
         accessLog?.judge("\(key).access_log", &faults)
     }
@@ -181,7 +185,6 @@ extension BalancerLimits {
             ("linger", linger), ("drain", drain), ("drain_tunnels", drainTunnels),
         ]
         for (name, time) in times { faults.require(time > .zero, "limits.\(name)", "must be above 0") }
-        faults.require(drainTunnels <= drain, "limits.drain_tunnels", "must not be above drain")
         faults.require(
             (1024...1024 * 1024).contains(headerBytes),
             "limits.header_bytes",

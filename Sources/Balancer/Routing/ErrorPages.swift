@@ -10,7 +10,7 @@ struct ErrorPages: Sendable {
     /// The statuses of the balancer's answers that a pool may have a page for.
     static let statuses: Set<Int> = [400, 403, 408, 413, 429, 431, 500, 502, 503, 504]
     static let rule = "there are pages for \(statuses.sorted().map { "\($0)" }.joined(separator: ", "))"
-    private static let largest = 256 * 1024
+    static let largest = 256 * 1024
 
     private var html: [Int: [UInt8]] = [:]
 

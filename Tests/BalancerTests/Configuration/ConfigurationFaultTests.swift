@@ -174,7 +174,6 @@ import Testing
         expect(.top, "limits: { connect: -1s }", "limits.connect", "no duration")
         expect(.top, "limits: { connect: 0 }", "limits.connect", "above 0")
         expect(.top, "limits: { connect: 99999d }", "limits.connect", "no duration")
-        expect(.top, "limits: { drain_tunnels: 31s }", "limits.drain_tunnels", "drain")
         expect(.top, "limits: { upgrades_per_second: 0 }", "limits.upgrades_per_second", "1 to")
         expect(.top, "limits: { headers: 99999 }", "limits.headers", "1 to 10000")
         expect(.top, "limits: { conect: 1s }", "limits.conect", "did you mean 'connect'?")
