@@ -49,6 +49,7 @@ struct DeadlineTimes: Sendable {
     let header: UInt64
     let clientIdle: UInt64
     let response: UInt64
+    let bodyGrace: UInt64
     let tunnelIdle: UInt64
     let serverIdle: UInt64
     let surplusIdle: UInt64
@@ -59,6 +60,7 @@ struct DeadlineTimes: Sendable {
         header = limits.headerTimeout.wholeMilliseconds
         clientIdle = limits.clientIdle.wholeMilliseconds
         response = limits.response.wholeMilliseconds
+        bodyGrace = limits.bodyGrace.wholeMilliseconds
         tunnelIdle = limits.tunnelIdle.wholeMilliseconds
         serverIdle = limits.serverIdle.wholeMilliseconds
         surplusIdle = min(limits.surplusIdle, limits.serverIdle).wholeMilliseconds

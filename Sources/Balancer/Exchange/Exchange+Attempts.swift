@@ -50,8 +50,8 @@ extension Exchange {
         case .sent, .pending:
             attempts.openingSent()
             place?.counts.tally.add(opening.count, to: .bytesIn)
-            client.setDeadline(in: machine.isRequestComplete ? settings.times.response : settings.times.clientIdle)
             balanceClient()
+            if machine.isRequestComplete { client.setDeadline(in: settings.times.response) } else { awaitBody() }
         case .refused, .closed:
             // Nothing of it has left.
             attemptDied()

@@ -33,10 +33,23 @@ extension Exchange {
             machine.requestCompleted()
             if machine.isAwaitingResponse { client.setDeadline(in: settings.times.response) }
             if consumed < bytes.count { client.stash(bytes.extracting(consumed...)) }
+            balanceClient()
+        } else {
+            bodyPace?.received(consumed)
+            balanceClient()
+            awaitBody()
+        }
+    }
+
+    /// More of the body must come soon, or the server must take what there is. Once there is a response, whoever makes progress counts.
+    func awaitBody() {
+        if let upstream, upstream.connection.pendingBytes > 0 {
+            client.setDeadline(in: settings.times.response)
+        } else if let bodyPace, machine.isAwaitingResponse {
+            client.setDeadline(at: min(host.deadline(in: settings.times.clientIdle), bodyPace.deadline))
         } else {
             client.setDeadline(in: settings.times.clientIdle)
         }
-        balanceClient()
     }
 
     /// Reads the client as fast as the server takes it.
@@ -47,8 +60,10 @@ extension Exchange {
             return
         }
         if let upstream, upstream.connection.pendingBytes == 0 {
+            if bodyPace != nil { bodyPace?.resumed(at: host.loop.milliseconds) }
             client.connection.resumeReading()
         } else {
+            if bodyPace != nil { bodyPace?.paused(at: host.loop.milliseconds) }
             client.connection.pauseReading()
         }
     }

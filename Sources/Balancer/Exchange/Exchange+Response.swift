@@ -16,6 +16,7 @@ extension Exchange {
 
     func upstreamDrained(_ upstream: UpstreamConnection) {
         balanceClient()
+        if !machine.isRequestComplete { awaitBody() }
     }
 
     func upstreamEnded(_ upstream: UpstreamConnection, isClean: Bool) {

@@ -21,6 +21,8 @@ final class Exchange: UpstreamUser {
     var machine: ExchangeStateMachine
     var attempts: AttemptStateMachine
     var requestBody: BodyParser
+    /// While there is a body to wait for.
+    var bodyPace: BodyPace?
     var responseBody = BodyParser.none
     /// The rewritten head with the body bytes that came along: what an attempt begins with. Kept until the response's head is there.
     var opening: [UInt8] = []
@@ -93,7 +95,12 @@ final class Exchange: UpstreamUser {
             } else if case .complete(let used) = try requestBody.advance(rest) {
                 consumed = used
             }
-            if requestBody.isComplete { machine.requestCompleted() }
+            if requestBody.isComplete {
+                machine.requestCompleted()
+            } else {
+                let limits = settings.limits
+                bodyPace = BodyPace(bytesPerSecond: limits.bodyRate, grace: settings.times.bodyGrace, at: host.loop.milliseconds)
+            }
             try prepare(head, bytes, name)
         } catch {
             refuse(error)

@@ -73,6 +73,11 @@ final class ClientConnection: ClientStreamUser, Timed {
         host.sweep.set(self, deadline: host.deadline(in: milliseconds))
     }
 
+    /// A moment of the loop's clock.
+    func setDeadline(at moment: UInt64) {
+        host.sweep.set(self, deadline: moment)
+    }
+
     /// Somebody else watches the time.
     func clearDeadline() {
         host.sweep.set(self, deadline: DeadlineSweep.never)
