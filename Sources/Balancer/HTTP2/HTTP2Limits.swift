@@ -10,12 +10,12 @@ package struct HTTP2Limits: Sendable, Equatable {
     package var connectionWindow = 1 << 20
     /// Streams that the client resets, or makes us reset (CVE-2023-44487, CVE-2025-8671): each has cost a request.
     package var resetsPerSecond = 100
-    /// SETTINGS, PING, PRIORITY and unknown frames.
+    /// SETTINGS, PING, PRIORITY. Frames of unknown types do nothing, and cost no more than their bytes.
     package var controlFramesPerSecond = 500
     /// Frames that no client has a reason to send: empty ones, illegal ones.
     package var glitchesPerSecond = 20
-    /// Of one header block (CVE-2024-28182); 16 KiB of header go into each.
-    package var continuations = 8
+    /// Of one header block (CVE-2024-28182); 16 KiB of header go into each. The library itself has a limit of 8.
+    package var continuations = 6
     /// Plain listeners speak HTTP/2 without being asked. No key of the configuration: for tests alone.
     package var isAssumed = false
 

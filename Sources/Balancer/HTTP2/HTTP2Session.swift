@@ -97,8 +97,9 @@ final class HTTP2Session {
         switch Int32(truncatingIfNeeded: result) {
         case 0...: return nil
         case NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue: return .notHTTP2
-        case NGHTTP2_ERR_CALLBACK_FAILURE.rawValue, NGHTTP2_ERR_FLOODED.rawValue: return .flooded
-        default: return .broken
+        // A failed callback, or one of the library's own limits: of acknowledgements, settings, continuations.
+        case NGHTTP2_ERR_NOMEM.rawValue: return .broken
+        default: return .flooded
         }
     }
 

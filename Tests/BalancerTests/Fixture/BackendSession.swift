@@ -87,10 +87,16 @@ final class BackendSession: ConnectionHandler {
             target: head.target,
             fields: head.fields,
             body: content,
+            trailers: trailers,
             head: head.head,
             connection: number
         )
         perform(backend.action(for: whole), whole)
+    }
+
+    private var trailers: [(name: String, value: String)] {
+        guard case .chunked(let parser) = body, let (fields, bytes) = parser.trailerFields else { return [] }
+        return fields.map { (bytes.span.string($0.name), bytes.span.string($0.value)) }
     }
 
     private func perform(_ action: BackendAction, _ request: BackendRequest) {

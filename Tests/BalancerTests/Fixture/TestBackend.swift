@@ -14,6 +14,8 @@ struct BackendRequest: Sendable {
     let fields: [(name: String, value: String)]
     /// Decoded; empty where the backend was asked at the head.
     let body: [UInt8]
+    /// Behind a chunked body.
+    var trailers: [(name: String, value: String)] = []
     /// The head as it came.
     let head: String
     /// Counts the backend's connections.

@@ -13,6 +13,7 @@ extension BalancerFixture {
     static func withHTTP2(
         _ pools: [(pool: String, name: String)] = [("web", "web-1")],
         answersEarly: Bool = false,
+        dead: Set<String> = [],
         configure: @Sendable (inout BalancerConfiguration) throws -> Void = { _ in },
         script: @escaping @Sendable (String, BackendRequest) -> BackendAction = { name, _ in .ok(name) },
         _ body: @Sendable (BalancerFixture) async throws -> Void
@@ -20,6 +21,7 @@ extension BalancerFixture {
         try await with(
             pools,
             answersEarly: answersEarly,
+            dead: dead,
             configure: { configuration in
                 configuration.limits.http2.isAssumed = true
                 try configure(&configuration)

@@ -35,6 +35,9 @@ final class HTTP2TestClient {
     private(set) var goAway: (last: Int32, code: UInt32)?
     private(set) var settings: [[UInt8]] = []
     private(set) var pings = 0
+    /// What may still be sent; streams that are missing have the initial size.
+    private(set) var windows: [Int32: Int] = [0: 65_535]
+    private var initialWindow = 65_535
     /// Of DATA: the windows are opened again as it comes.
     var opensWindows = true
     private let reader = HTTP2HeaderReader()
@@ -78,6 +81,11 @@ final class HTTP2TestClient {
         while !isDone(self) { take(try await client.take(what) { HTTP2Frame.read($0) }) }
     }
 
+    func spend(_ count: Int, on stream: Int32) {
+        windows[0, default: 0] -= count
+        windows[stream, default: initialWindow] -= count
+    }
+
     /// Reads to the end of the connection.
     func untilEnd() async throws {
         var rest = try await client.untilEnd()
@@ -106,9 +114,14 @@ final class HTTP2TestClient {
             messages[stream, default: HTTP2Message()].reset = UInt32(bitPattern: HTTP2Frame.number(frame.payload[...]))
         case 4 where frame.flags & 1 == 0:
             settings.append(frame.payload)
+            for start in stride(from: 0, to: frame.payload.count, by: 6) where frame.payload[start + 1] == 4 {
+                initialWindow = Int(HTTP2Frame.number(frame.payload[start + 2..<start + 6]))
+            }
             send(HTTP2Frame(type: 4, flags: 1))
         case 6 where frame.flags & 1 != 0:
             pings += 1
+        case 8:
+            windows[stream, default: initialWindow] += Int(HTTP2Frame.number(frame.payload[...]))
         case 7:
             goAway = (HTTP2Frame.number(frame.payload[0..<4]), UInt32(bitPattern: HTTP2Frame.number(frame.payload[4..<8])))
         default:
