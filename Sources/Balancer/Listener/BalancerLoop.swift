@@ -78,7 +78,7 @@ final class BalancerLoop {
                 connection.close()
                 return
             }
-            if role == .traffic, limits.http2.isAssumed {
+            if role == .traffic, limits.http2.isAssumed || connection.tls?.applicationProtocol == "h2" {
                 HTTP2Connection(connection, listener: traits, role: role, host: self).start()
             } else {
                 ClientConnection(connection, listener: traits, role: role, host: self).start()

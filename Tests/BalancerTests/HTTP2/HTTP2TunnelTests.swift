@@ -128,7 +128,10 @@ import Testing
 /// The end of connections.
 @Suite struct HTTP2DrainTests {
     @Test func streamsUnderWayAreFinished() async throws {
-        try await BalancerFixture.withHTTP2(script: { _, request in request.target == "/slow" ? .silence : .ok() }) { fixture in
+        // Long enough for a busy machine to send a request between the two GOAWAYs.
+        let configure: @Sendable (inout BalancerConfiguration) -> Void = { $0.limits.linger = .seconds(5) }
+        let script: @Sendable (String, BackendRequest) -> BackendAction = { _, request in request.target == "/slow" ? .silence : .ok() }
+        try await BalancerFixture.withHTTP2(configure: configure, script: script) { fixture in
             let client = try await HTTP2TestClient.connect(fixture)
             client.send(.headers(1, HTTP2TestClient.request("GET", "/slow")))
             _ = try await fixture.backends[0].requests.first()
