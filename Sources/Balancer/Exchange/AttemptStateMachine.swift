@@ -60,8 +60,10 @@ package struct AttemptStateMachine: Sendable {
             attempts += 1
             return .tryNewConnection(otherwise: .serverFailed)
         case .sent:
-            guard isReplayable, !hasReplayed else { return .refuse(.serverFailed) }
-            hasReplayed = true
+            // An idle connection's end says little. The new one's may say that the server is on its way out: its port took us in
+            // before the process was gone. So that one, and only that one, is the replay that a request has.
+            guard isReplayable, isReused || !hasReplayed else { return .refuse(.serverFailed) }
+            hasReplayed = hasReplayed || !isReused
             attempts += 1
             state = .unsent
             return isReused ? .tryNewConnection(otherwise: .serverFailed) : .tryAnotherServer(otherwise: .serverFailed)
