@@ -33,6 +33,7 @@ extension Exchange {
             let sign = sticky.read(
                 head,
                 in: bytes,
+                with: host.verifiedTokens,
                 seconds: Self.wallSeconds,
                 address: { client.forwarding.clientAddress(head.fields, bytes) }
             )
