@@ -43,6 +43,30 @@ struct ReferenceProxy: Sendable {
         throw DeadlinePassed("\(name) never chose \(server)")
     }
 
+    /// `ready`, `drain` or `maint`, by each one's own means.
+    func setState(_ state: String, of name: String) async throws {
+        guard let server else {
+            guard let state = AdministrativeState(rawValue: state) else { throw DeadlinePassed("a state \(state)") }
+            return try await fixture.service.perform(.state(state), pool: "web", server: name)
+        }
+        let answer = try await AdminSocket.ask("set server web/\(name) state \(state)", at: server.folder + "/admin.sock", fixture)
+        guard answer.allSatisfy(\.isWhitespace) else { throw DeadlinePassed("set server: \(answer)") }
+    }
+
+    /// Waits until so many requests wait for a place.
+    func untilQueued(_ count: Int) async throws {
+        _ = try await eventually("\(count) in the queue of \(name)") { [self] in
+            guard let server else {
+                let pools = try await fixture.service.status()
+                return pools.first?.queued == count ? true : nil
+            }
+            let table = try await AdminSocket.ask("show stat", at: server.folder + "/admin.sock", fixture)
+            // Name, BACKEND, and what waits now.
+            let backend = table.split(separator: "\n").first { $0.hasPrefix("web,BACKEND,") }
+            return backend?.split(separator: ",", omittingEmptySubsequences: false)[2] == "\(count)" ? true : nil
+        }
+    }
+
     /// What a client is told as a list that can be compared: status, and the named fields with what differs by design made equal.
     func told(_ answer: TestResponse, _ names: [String]) -> [String] {
         ["\(answer.status)"]
@@ -139,5 +163,15 @@ extension BalancerFixture {
         var lines: [String] = []
         for backend in backends { lines.append(line(backend.name, try await backend.endpoint.description)) }
         return lines.joined(separator: "\n")
+    }
+}
+
+/// HAProxy's way to be told things: a line, and all that comes until the end.
+enum AdminSocket {
+    static func ask(_ line: String, at path: String, _ fixture: BalancerFixture) async throws -> String {
+        let client = try await TestClient.connect(to: .unix(path), on: fixture.outer.loops[0])
+        defer { client.close() }
+        client.send(line + "\n")
+        return String(decoding: try await client.untilEnd(), as: UTF8.self)
     }
 }
