@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import COpenSSL
+import CUV
 import Glibc
 
 /// A session's socket as OpenSSL sees it, in place of OpenSSL's own: one `recv` brings all records there are (its own costs two calls a
