@@ -5,7 +5,7 @@ import Logging
 
 /// The names of log metadata.
 enum BalancerLogKey: String {
-    case bytes, cause, client, command, duration, error, method, path, pool, reason, request, server, servers, state, status
+    case bytes, changes, cause, client, command, duration, error, method, path, pool, reason, request, server, servers, state, status
 }
 
 extension Logger {

@@ -10,10 +10,17 @@ struct BalancerMetrics: Sendable {
 
     let requestDuration = Timer(label: prefix + "request_duration_seconds", preferredDisplayUnit: .seconds)
     let retries = Counter(label: prefix + "retries_total")
+    /// `balancer_config_reloads_total`.
+    let reloads: [ConfigurationReload: Counter]
     private let rejected: [String: Counter]
     private let stickyRefused: [StickyRefusal: Counter]
 
     init() {
+        reloads = Dictionary(
+            uniqueKeysWithValues: ConfigurationReload.allCases.map {
+                ($0, Counter(label: Self.prefix + "config_reloads_total", dimensions: [("result", $0.rawValue)]))
+            }
+        )
         let reasons = HTTPFault.allCases.map(\.code) + Refusal.allCases.map(\.rawValue)
         rejected = Dictionary(
             uniqueKeysWithValues: Set(reasons).map {

@@ -13,30 +13,35 @@ package final class BalancerService: Sendable {
         package let admin: SocketAddress?
     }
 
-    private struct State {
+    struct State {
         var running: Running?
         var isStopping = false
         var listening = Listening.waiting([])
     }
 
-    private enum Listening {
+    enum Listening {
         case waiting([CheckedContinuation<Addresses, any Error>])
         case done(Result<Addresses, any Error>)
     }
 
     /// What exists between the start and the end of `run`.
-    private struct Running: Sendable {
+    struct Running: Sendable {
         let directory: LoopBound<PoolDirectory>
         let parts: [LoopBound<BalancerLoop>]
+        let relay: SnapshotRelay
+        let services: LoopServices
+        let sources: LoopBound<ServerSources>
+        var live: LiveConfiguration
     }
 
     private let configuration: BalancerConfiguration
     private let routes: RouteTable
-    private let loops: LoopGroup
-    private let logger: Logger
+    let loops: LoopGroup
+    let logger: Logger
     private let metricsPage: @Sendable () -> String
     private let tallies = TallyBook()
-    private let state = Mutex(State())
+    let changes = ApplyQueue()
+    let state = Mutex(State())
 
     /// `metricsPage` is what `GET /metrics` of the admin listener answers. The first of the loops also runs the health checks.
     package init(
@@ -84,7 +89,13 @@ package final class BalancerService: Sendable {
 
     /// Accepts nothing more, lets exchanges end, closes tunnels at their pace. Returns when all are gone, at the latest after `limits.drain`.
     package func drain() async {
-        guard let running = state.withLock({ $0.running }) else { return }
+        let running = state.withLock { state in
+            // The loops close their listeners, and with the last holder the ports are free for a successor.
+            state.isStopping = true
+            state.running?.live.listeners = []
+            return state.running
+        }
+        guard let running else { return }
         logger.log(.notice, "balancer drains", [.state: "draining"])
         await withDiscardingTaskGroup { group in
             for part in running.parts {
@@ -98,11 +109,11 @@ package final class BalancerService: Sendable {
     /// the others go on until they end.
     package func update(pool: String, servers: [ServerConfiguration]) throws(BalancerError) {
         // Refused here, or nobody would hear of it.
-        guard configuration.pools.contains(where: { $0.name == pool }) else {
-            throw BalancerError(.unknownPool, "there is no pool '\(pool)'")
-        }
         try PoolConfiguration.validate(servers, pool: pool)
         let directory = try runningDirectory()
+        guard state.withLock({ $0.running?.live.configuration.pools.contains { $0.name == pool } }) == true else {
+            throw BalancerError(.unknownPool, "there is no pool '\(pool)'")
+        }
         directory.loop.post { try? directory.value.update(pool: pool, servers: servers) }
     }
 
@@ -128,15 +139,13 @@ package final class BalancerService: Sendable {
     // MARK: Start
 
     private struct Sockets: Sendable {
-        /// Of each listener, one for each loop; a Unix socket has one.
-        let listeners: [[ListenSocket]]
+        let listeners: [LiveConfiguration.OpenListener]
         let admin: ListenSocket?
     }
 
     private func openSockets() throws(BalancerError) -> Sockets {
+        let listeners = try LiveConfiguration.open(configuration.listeners, count: loops.loops.count)
         do throws(ReactorError) {
-            var listeners: [[ListenSocket]] = []
-            for listener in configuration.listeners { listeners.append(try ListenSocket.open(listener.bind, count: loops.loops.count)) }
             let admin = try configuration.admin?.bind.map { endpoint throws(ReactorError) in try ListenSocket.open(endpoint) }
             return Sockets(listeners: listeners, admin: admin?.first)
         } catch {
@@ -156,6 +165,10 @@ package final class BalancerService: Sendable {
             let directory = PoolDirectory(pools, keys: keys, limits: limits, loop: control, logger: logger) { relay.publish($0) }
             return (LoopBound(directory, loop: control), directory.snapshots)
         }
+        let sources = try await control.run { [configuration] in
+            let sources = ServerSources(directory.value, configuration, keys: keys, loop: control, logger: logger)
+            return LoopBound(sources, loop: control)
+        }
         let services = services(directory)
         let settings = LoopSettings(configuration, routes: routes, services: services)
         var parts: [LoopBound<BalancerLoop>] = []
@@ -164,9 +177,7 @@ package final class BalancerService: Sendable {
         }
         relay.connect(parts)
         for (index, part) in parts.enumerated() {
-            let own = zip(configuration.listeners, sockets.listeners).compactMap { listener, sockets in
-                index < sockets.count ? (sockets[index], ListenerTraits(listener, address: sockets[index].address)) : nil
-            }
+            let own = Self.share(of: index, configuration.listeners, sockets.listeners)
             let admin = index == 0 ? sockets.admin : nil
             try await part.loop.run {
                 for (socket, traits) in own { try part.value.listen(on: socket, traits: traits, role: .traffic) }
@@ -177,9 +188,29 @@ package final class BalancerService: Sendable {
             }
         }
         try await control.run { directory.value.start() }
-        let running = Running(directory: directory, parts: parts)
+        let running = Running(
+            directory: directory,
+            parts: parts,
+            relay: relay,
+            services: services,
+            sources: sources,
+            live: LiveConfiguration(configuration: configuration, routes: routes, keys: keys, listeners: sockets.listeners)
+        )
         state.withLock { $0.running = running }
-        return (running, Addresses(listeners: sockets.listeners.compactMap(\.first?.address), admin: sockets.admin?.address))
+        return (running, Addresses(listeners: sockets.listeners.compactMap(\.address), admin: sockets.admin?.address))
+    }
+
+    /// One loop's sockets with what their clients have in common.
+    static func share(
+        of index: Int,
+        _ listeners: [ListenerConfiguration],
+        _ open: [LiveConfiguration.OpenListener]
+    ) -> [(socket: ListenSocket, traits: ListenerTraits)] {
+        zip(listeners, open).compactMap { listener, open in
+            guard index < open.sockets.count else { return nil }
+            let socket = open.sockets[index]
+            return (socket, ListenerTraits(listener, address: socket.address))
+        }
     }
 
     private func randomKeys() -> StickyKeyRing {
@@ -221,7 +252,10 @@ package final class BalancerService: Sendable {
     private func stop(_ running: Running) async {
         state.withLock { $0.running = nil }
         for part in running.parts { try? await part.loop.run { part.value.close() } }
-        try? await running.directory.loop.run { running.directory.value.stop() }
+        try? await running.directory.loop.run {
+            running.sources.value.stop()
+            running.directory.value.stop()
+        }
     }
 
     private func settleListening(_ result: Result<Addresses, any Error>) {

@@ -131,12 +131,7 @@ extension AdminConfiguration {
 extension Endpoint {
     /// Only this machine gets there.
     fileprivate var isLocal: Bool {
-        switch numeric?.unmapped {
-        case .unix: true
-        case .v4(let value, _): value >> 24 == 127
-        case .v6(let bytes, _, _): bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1
-        case nil: false
-        }
+        numeric?.isLoopback ?? false
     }
 }
 

@@ -30,7 +30,7 @@ final class BalancerLoop {
     let verifiedTokens = VerifiedTokens()
     /// Made for the first client that speaks it.
     private(set) lazy var http2 = HTTP2Shared(settings.limits.http2, head: settings.limits.head, loop: loop)
-    private var listeners: [Listener] = []
+    private var listeners: [(socket: ListenSocket, listener: Listener)] = []
     /// Stays until the end: a drain is something to watch.
     private var adminListener: Listener?
     private var sweepTimer: LoopTimer?
@@ -85,9 +85,21 @@ final class BalancerLoop {
             }
         }
         switch role {
-        case .traffic: listeners.append(listener)
+        case .traffic: listeners.append((socket, listener))
         case .admin: adminListener = listener
         }
+    }
+
+    /// Listens on these sockets for clients, and on no other. Those that are open already go on with their new traits.
+    func listen(on wanted: [(socket: ListenSocket, traits: ListenerTraits)]) throws(ReactorError) {
+        guard !isDraining, !isClosed else { return }
+        let before = listeners
+        listeners = []
+        for (socket, listener) in before {
+            // Whoever has been let in by the kernel already is a client still.
+            if wanted.contains(where: { $0.socket === socket }) { listener.close() } else { listener.closeAfterAccepting() }
+        }
+        for (socket, traits) in wanted { try listen(on: socket, traits: traits, role: .traffic) }
     }
 
     /// What this loop counts for a listener; a connection asks once.
@@ -173,7 +185,7 @@ final class BalancerLoop {
         }
         isDraining = true
         drained = done
-        for listener in listeners { listener.close() }
+        for (_, listener) in listeners { listener.close() }
         listeners = []
         for client in sweep.all(ClientConnection.self) where client.role == .traffic { client.drain() }
         for client in sweep.all(HTTP2Connection.self) { client.drain() }
@@ -199,7 +211,7 @@ final class BalancerLoop {
     func close() {
         guard !isClosed else { return }
         isClosed = true
-        for listener in listeners { listener.close() }
+        for (_, listener) in listeners { listener.close() }
         listeners = []
         adminListener?.close()
         pacer?.stop()

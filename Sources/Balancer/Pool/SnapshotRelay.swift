@@ -12,6 +12,13 @@ final class SnapshotRelay: Sendable {
         self.parts.withLock { $0 = parts }
     }
 
+    /// Another configuration: settings and pools in one turn of each loop.
+    func publish(_ settings: LoopSettings, _ snapshots: [PoolSnapshot]) {
+        for part in parts.withLock({ $0 }) {
+            part.loop.post { part.value.adopt(settings, snapshots: snapshots) }
+        }
+    }
+
     /// Posts from one loop keep their order, so every loop ends with the newest snapshot.
     func publish(_ change: PoolChange) {
         let parts = parts.withLock { $0 }

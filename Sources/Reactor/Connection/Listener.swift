@@ -44,6 +44,12 @@ package final class Listener {
         arrivals.closeAll()
     }
 
+    /// The same, but takes those first who wait to be accepted: they believe that they are connected.
+    package func closeAfterAccepting() {
+        accept()
+        close()
+    }
+
     private func accept() {
         // At most 64 a turn, so that a storm of connects cannot starve the sockets that are already open.
         for _ in 0..<64 {

@@ -162,6 +162,12 @@ final class ManagedServer {
         apply(health.connectFailed(at: loop.milliseconds), because: "connects failed")
     }
 
+    /// As a check that was answered so, only earlier.
+    func announcedDraining() {
+        guard !isStopped, administration.wish != .maint else { return }
+        apply(health.checkAnsweredDraining(), because: "its registry says draining")
+    }
+
     func timePassed() {
         let now = loop.milliseconds
         if slowStart?.isOver(at: now) == true { slowStart = nil }

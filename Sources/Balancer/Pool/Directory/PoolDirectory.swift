@@ -87,6 +87,14 @@ final class PoolDirectory {
         return snapshots
     }
 
+    /// A registry says sooner than the next check that a server wants nothing new.
+    func announceDraining(of announced: DiscoveredServer, in pool: String) {
+        let servers = pools.first { $0.name == pool }?.servers ?? []
+        for server in servers where server.server.name == announced.name || server.server.endpoint == announced.address {
+            server.announcedDraining()
+        }
+    }
+
     /// Replaces a pool's configured servers.
     func update(pool name: String, servers: [ServerConfiguration]) throws(BalancerError) {
         try PoolConfiguration.validate(servers, pool: name)

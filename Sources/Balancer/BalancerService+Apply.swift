@@ -1,0 +1,80 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import Metrics
+import Reactor
+import Synchronization
+
+extension BalancerService {
+    /// Makes the balancer what `new` says, and touches only what differs. Requests under way end with the settings they began with.
+    /// What it was told at run time (discovered servers, operators' changes) stays.
+    ///
+    /// - Throws: `configuration_invalid` with all faults, `listen_failed`, `stopped`; then nothing has changed.
+    @discardableResult
+    package func apply(_ new: BalancerConfiguration) async throws -> ConfigurationDifference {
+        try await changes.pass { try await self.applyInTurn(new) }
+    }
+
+    /// Reads the configuration anew and applies it. Never throws: what happened is logged, fault by fault, and counted.
+    @discardableResult
+    package func reload(_ read: @Sendable () throws(BalancerError) -> BalancerConfiguration) async -> ConfigurationReload {
+        let result: ConfigurationReload
+        do {
+            let difference = try await apply(try read())
+            result = difference.isEmpty ? .unchanged : .applied
+            logger.log(.notice, "configuration \(result.rawValue)", [.changes: difference.keys.joined(separator: " ")])
+        } catch let error as BalancerError {
+            result = .refused
+            for fault in error.faults { logger.log(.error, "configuration refused", [.error: fault.description]) }
+            if error.faults.isEmpty { logger.log(.error, "configuration refused", [.error: error.description]) }
+        } catch {
+            result = .refused
+            logger.log(.error, "configuration refused", [.error: "\(error)"])
+        }
+        state.withLock { $0.running?.services.metrics }?.reloads[result]?.increment()
+        return result
+    }
+
+    /// What a registry has found, by pool; it is the whole, and replaces what was found before. Before `listening` nobody is there to hear.
+    package func discover(_ sets: [String: [DiscoveredServer]]) {
+        guard let sources = state.withLock({ $0.running?.sources }) else { return }
+        sources.loop.post { sources.value.discover(sets) }
+    }
+
+    private func applyInTurn(_ new: BalancerConfiguration) async throws -> ConfigurationDifference {
+        guard let running = state.withLock({ $0.isStopping ? nil : $0.running }) else {
+            throw BalancerError(.stopped, "the balancer isn't running, or drains")
+        }
+        let before = running.live
+        // Everything that can fail comes before anything that changes.
+        try new.validate()
+        let routes = try RouteTable(new, keeping: before.routes)
+        let open = try LiveConfiguration.open(new.listeners, keeping: before.listeners, count: loops.loops.count)
+        let difference = ConfigurationDifference(from: before.configuration, to: new)
+
+        // A random key, once there is one, lasts as long as no other is configured.
+        let keys = new.stickyKeys ?? (before.configuration.stickyKeys == nil ? before.keys : .random())
+        running.services.admission.become(perSecond: new.limits.upgradesPerSecond)
+        let settings = LoopSettings(new, routes: routes, services: running.services)
+        let (sources, relay) = (running.sources, running.relay)
+        // In one turn, so that no loop sees routes to pools that it doesn't have.
+        try await sources.loop.run { relay.publish(settings, sources.value.apply(new, keys: keys)) }
+
+        let isDraining = state.withLock { state in
+            if state.isStopping { return true }
+            state.running?.live = LiveConfiguration(configuration: new, routes: routes, keys: keys, listeners: open)
+            return false
+        }
+        // A drain has closed them all, and none may come back.
+        if new.listeners != before.configuration.listeners, !isDraining {
+            for (index, part) in running.parts.enumerated() {
+                let own = Self.share(of: index, new.listeners, open)
+                try await part.loop.run { try part.value.listen(on: own) }
+            }
+        } else {
+            for part in running.parts { try await part.loop.run { _ = part.value.settings } }
+        }
+        return difference
+    }
+}
