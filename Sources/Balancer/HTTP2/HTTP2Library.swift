@@ -21,6 +21,9 @@ final class HTTP2Library {
         // Windows open only as far as a server has taken the bytes.
         nghttp2_option_set_no_auto_window_update(option, 1)
         nghttp2_option_set_no_closed_streams(option, 1)
+        // It counts reads, not frames: one frame's header that comes byte by byte would be a flood. `HTTP2Budget` counts frames; this is for
+        // the rest of a block whose stream was reset, of which nobody is told.
+        nghttp2_option_set_max_continuations(option, 100)
         HTTP2Session.install(in: table)
     }
 

@@ -14,8 +14,8 @@ package struct HTTP2Limits: Sendable, Equatable {
     package var controlFramesPerSecond = 500
     /// Frames that no client has a reason to send: empty ones, illegal ones.
     package var glitchesPerSecond = 20
-    /// Of one header block (CVE-2024-28182); 16 KiB of header go into each. The library itself has a limit of 8.
-    package var continuations = 6
+    /// Of one header block (CVE-2024-28182); 16 KiB of header go into each.
+    package var continuations = 8
     /// Plain listeners speak HTTP/2 without being asked. No key of the configuration: for tests alone.
     package var isAssumed = false
 
