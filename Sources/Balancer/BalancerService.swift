@@ -38,16 +38,19 @@ package final class BalancerService: Sendable {
     private let routes: RouteTable
     let loops: LoopGroup
     let logger: Logger
+    private let writeAccessLine: (@Sendable ([UInt8]) -> Void)?
     private let metricsPage: @Sendable () -> String
     private let tallies = TallyBook()
     let changes = ApplyQueue()
     let state = Mutex(State())
 
     /// `metricsPage` is what `GET /metrics` of the admin listener answers. The first of the loops also runs the health checks.
+    /// `writeAccessLine` takes lines of the access log in HAProxy's format, on any loop; without it they go to the logger.
     package init(
         configuration: BalancerConfiguration,
         loops: LoopGroup,
         logger: Logger,
+        writeAccessLine: (@Sendable ([UInt8]) -> Void)? = nil,
         metricsPage: @escaping @Sendable () -> String
     ) throws(BalancerError) {
         try configuration.validate()
@@ -55,6 +58,7 @@ package final class BalancerService: Sendable {
         routes = try RouteTable(configuration)
         self.loops = loops
         self.logger = logger
+        self.writeAccessLine = writeAccessLine
         self.metricsPage = metricsPage
     }
 
@@ -225,6 +229,7 @@ package final class BalancerService: Sendable {
             metrics: BalancerMetrics(),
             admission: UpgradeAdmission(perSecond: configuration.limits.upgradesPerSecond),
             logger: logger,
+            writeAccessLine: writeAccessLine,
             metricsPage: metricsPage,
             tallies: tallies,
             directory: directory

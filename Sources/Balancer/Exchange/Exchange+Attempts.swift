@@ -11,6 +11,7 @@ extension Exchange {
         guard let transport = pool?.snapshot.transport else { return }
         self.place = place
         tried.append(place.server)
+        logged?.attemptBegan(at: MonotonicClock.nanoseconds())
         if !onNewConnection, let idle = takeIdle(of: place) {
             upstream = idle
             sendOpening()
@@ -49,6 +50,7 @@ extension Exchange {
         switch upstream.connection.write(opening) {
         case .sent, .pending:
             attempts.openingSent()
+            logged?.connectedAt = MonotonicClock.nanoseconds()
             place?.counts.tally.add(opening.count, to: .bytesIn)
             balanceClient()
             if machine.isRequestComplete { client.setDeadline(in: settings.times.response) } else { awaitBody() }
@@ -83,6 +85,7 @@ extension Exchange {
         guard let place, let pool, pool.isServing(place.server), pool.budget.takeRetry(at: host.loop.milliseconds) else { return false }
         settings.metrics.retries.increment()
         place.counts.tally.add(to: .retries)
+        logged?.retries += 1
         upstream?.close()
         upstream = nil
         attempt(at: place, onNewConnection: true)
@@ -100,6 +103,8 @@ extension Exchange {
         }
         settings.metrics.retries.increment()
         place?.counts.tally.add(to: .redispatches)
+        logged?.retries += 1
+        logged?.isRedispatched = true
         attemptEnded()
         attempt(at: next, onNewConnection: false)
         return true

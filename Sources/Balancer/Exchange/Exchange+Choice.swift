@@ -30,6 +30,7 @@ extension Exchange {
         let client: ClientConnection = client
         let snapshot = pool.snapshot
         if let sticky = snapshot.sticky {
+            logged?.pin = .absent
             let sign = sticky.read(
                 head,
                 in: bytes,
@@ -41,14 +42,17 @@ extension Exchange {
             case .none:
                 break
             case .refused(let reason):
+                logged?.pin = .refused(reason)
                 settings.metrics.countRefusedPin(reason)
             case .key(let key):
                 return pin(key, pool, isBound: sticky.failsWhenDown)
             case .member(let member, let token):
                 guard let reason = snapshot.refusal(ofPin: member) else {
+                    logged?.pin = .valid
                     wish = ServerWish(pinned: snapshot.members[member].server, token: token, isBound: sticky.failsWhenDown)
                     return true
                 }
+                logged?.pin = .refused(reason)
                 settings.metrics.countRefusedPin(reason)
                 if sticky.failsWhenDown, reason == .down { return false }
             }
@@ -91,6 +95,10 @@ extension Exchange {
     // MARK: Queue
 
     private func wait(in pool: PoolView) {
+        if let logged {
+            let queue = pool.snapshot.queue
+            logged.queuedAhead = (wish.pinned.map { queue.count(for: $0) } ?? 0, queue.count)
+        }
         guard let ticket = pool.wait(self, for: wish.pinned) else { return refuse(.queueFull) }
         self.ticket = ticket
         client.setDeadline(in: settings.times.queue)

@@ -20,6 +20,7 @@ extension Exchange {
             return
         }
         client.tally.add(consumed, to: .bytesIn)
+        logged?.received += UInt64(consumed)
         if let upstream {
             attempts.bodyMovedOn()
             place?.counts.tally.add(consumed, to: .bytesIn)

@@ -100,6 +100,7 @@ extension Exchange {
     private func respond(_ head: ResponseHead, _ bytes: Span<UInt8>, rest: Span<UInt8>, _ layout: RequestLayout, _ place: PoolView.Place) {
         let framing = head.framing(for: layout.method)
         status = head.status
+        logged?.answeredAt = MonotonicClock.nanoseconds()
         responseBody = BodyParser(framing)
         removesChunks = framing == .chunked && layout.version == .http10
         let coding = coding(of: head, bytes, layout)
@@ -131,7 +132,9 @@ extension Exchange {
     private func cookie(of place: PoolView.Place) -> (name: String, value: String)? {
         guard let pool, let name = pool.snapshot.sticky?.table?.cookie else { return nil }
         let kept = wish.pinned === place.server ? wish.token : nil
-        return pool.cookie(for: place.server, kept: kept, at: Self.wallSeconds()).map { (name, $0) }
+        guard let value = pool.cookie(for: place.server, kept: kept, at: Self.wallSeconds()) else { return nil }
+        logged?.cookie = kept == nil ? .inserted : .renewed
+        return (name, value)
     }
 
     private func rewritten(
@@ -256,18 +259,23 @@ extension Exchange {
     ) {
         guard let upstream else { return }
         status = 101
+        logged?.answeredAt = MonotonicClock.nanoseconds()
         var answer = rewritten(head, bytes, layout, place, cookie: cookie(of: place), .untouched, .upgrade)
         answer.append(rest)
+        sentBytes += UInt64(answer.count)
         record(101, cause: .done, counts: place.counts)
         client.connection.write(answer)
         let early = client.takeBacklog()
         if !early.isEmpty { upstream.connection.write(early) }
+        logged?.received = UInt64(early.count)
         guard client.connection.isOpen, upstream.connection.isOpen else {
+            logged?.cause = .clientGone
+            if let logged { host.write(logged, to: settings.accessLog, pool: pool, server: place.server) }
             perform(machine.clientFailed(), cause: .clientGone)
             return
         }
         self.upstream = nil
-        _ = Tunnel(client: client.connection, tally: client.tally, server: upstream, host: host)
+        _ = Tunnel(of: client, server: upstream, logged: logged, host: host)
         // The tunnel has it, and the exchange's place at the server.
         self.place = nil
         attemptEnded()

@@ -49,7 +49,8 @@ final class Exchange: UpstreamUser {
     let expectsContinue: Bool
     private let prefersHTML: Bool
     private let omitsBody: Bool
-    private var logged: LoggedRequest?
+    /// Where the access log is on.
+    var logged: LoggedRequest?
     private let began: UInt64
     private var isRecorded = false
 
@@ -66,7 +67,7 @@ final class Exchange: UpstreamUser {
         expectsContinue = head.expectsContinue
         prefersHTML = head.fields.contains(.accept) && ErrorPage.prefersHTML(head.fields, in: bytes)
         omitsBody = head.method == .head
-        began = Self.nanoseconds()
+        began = MonotonicClock.nanoseconds()
     }
 
     /// May it reach a server twice? A conditional write may not: its first run can make the second one's condition fail.
@@ -85,8 +86,16 @@ final class Exchange: UpstreamUser {
     /// Starts the request, or refuses it. Returns how many bytes of `rest`, which stand behind the head, are its body's.
     func begin(_ head: RequestHead, _ bytes: Span<UInt8>, rest: Span<UInt8>) -> Int {
         let name = RequestName(using: &host.names)
-        if settings.accessLog != nil {
-            logged = LoggedRequest(head, in: bytes, client: client.forwarding.clientAddress(head.fields, bytes), id: name.text)
+        if settings.accessLog.isUsed {
+            logged = LoggedRequest(
+                head,
+                in: bytes,
+                origin: client.origin(address: client.forwarding.clientAddress(head.fields, bytes)),
+                id: name.text,
+                rule: settings.accessLog.rule,
+                began: began,
+                headTime: client.headTime
+            )
         }
         var consumed = rest.count
         do throws(HTTPFault) {
@@ -95,6 +104,7 @@ final class Exchange: UpstreamUser {
             } else if case .complete(let used) = try requestBody.advance(rest) {
                 consumed = used
             }
+            logged?.received = UInt64(consumed)
             if requestBody.isComplete {
                 machine.requestCompleted()
             } else {
@@ -126,6 +136,7 @@ final class Exchange: UpstreamUser {
         }
         guard let route = settings.routes.route(path: head.path, host: hostRange, in: bytes) else { return refuse(.noRoute) }
         self.route = route
+        if let rule = route.log { logged?.rule = rule }
         if let limiter = route.limiter {
             let key = limiter.key(head, in: bytes) { client.forwarding.clientAddress(head.fields, bytes) }
             if case .refused(let seconds) = limiter.admit(key, at: began) {
@@ -179,12 +190,14 @@ final class Exchange: UpstreamUser {
         // Bytes behind an upgrade may be meant for a tunnel: they must never be read as a request.
         if isUpgrade { machine.clientWillNotGoOn() }
         settings.metrics.countRejected(page.code)
-        // Counted before the bytes leave: who sees the answer sees the count.
-        record(page.status, cause: cause, counts: place?.counts ?? pool?.ownCounts)
+        logged?.reason = page.code
         let keepAlive = machine.willKeepAlive && machine.isRequestComplete
         let pages = route?.rules.pages ?? .none
-        let answer = page.bytes(asHTML: prefersHTML, pages: pages, keepAlive: keepAlive, omitBody: omitsBody)
-        client.connection.write(client.withOwnLines(answer))
+        let answer = client.withOwnLines(page.bytes(asHTML: prefersHTML, pages: pages, keepAlive: keepAlive, omitBody: omitsBody))
+        sentBytes += UInt64(answer.count)
+        // Counted before the bytes leave: who sees the answer sees the count.
+        record(page.status, cause: cause, counts: place?.counts ?? pool?.ownCounts)
+        client.connection.write(answer)
         perform(machine.answeredLocally(), cause: cause)
     }
 
@@ -229,30 +242,22 @@ final class Exchange: UpstreamUser {
         place = nil
     }
 
-    /// Metrics and log; only the first call counts.
+    /// Metrics and log; only the first call counts. A tunnel's line waits for its end.
     func record(_ status: Int, cause: TerminationCause, counts: StatusCounts?) {
         guard !isRecorded else { return }
         isRecorded = true
-        let elapsed = Self.nanoseconds() - began
+        let elapsed = MonotonicClock.nanoseconds() - began
         counts?.count(status, cause: cause)
         client.tally.answered(status, cause: cause)
         if counts != nil { settings.metrics.requestDuration.recordNanoseconds(Int64(elapsed)) }
-        guard let logged, let log = settings.accessLog else { return }
-        log.write(
-            logged,
-            .init(
-                pool: pool?.snapshot.name ?? "-",
-                server: place?.server.name ?? "-",
-                status: status,
-                bytes: sentBytes,
-                milliseconds: Double(elapsed / 1000) / 1000,
-                cause: cause
-            )
-        )
-    }
-
-    private static func nanoseconds() -> UInt64 {
-        clock_gettime_nsec(CLOCK_MONOTONIC)
+        guard let logged else { return }
+        logged.endedAt = began + elapsed
+        logged.status = status
+        logged.cause = cause
+        logged.sent = sentBytes
+        logged.pool = pool?.snapshot.name
+        logged.server = place?.server.name
+        if status != 101 { host.write(logged, to: settings.accessLog, pool: pool, server: place?.server) }
     }
 
     /// Seconds since 1970, for cookies.

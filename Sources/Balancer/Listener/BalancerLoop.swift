@@ -129,6 +129,7 @@ final class BalancerLoop {
     }
 
     func tunnelClosed() {
+        settings.shared.sessions.change(by: -1)
         openTunnels -= 1
         checkDrained()
     }

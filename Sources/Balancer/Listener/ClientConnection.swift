@@ -36,6 +36,8 @@ final class ClientConnection: ClientStreamUser, Timed {
     private var hasEnded = false
     private var isConsuming = false
     private var knownForwarding = KnownForwarding()
+    /// Of the last head, from its first byte to its last, in nanoseconds.
+    private(set) var headTime: UInt64 = 0
     /// The HTTP/2 connection that this client is a stream of.
     private let parent: HTTP2Connection?
 
@@ -60,6 +62,7 @@ final class ClientConnection: ClientStreamUser, Timed {
     func start() {
         host.clientCame(role)
         if parent == nil { tally.add(to: .sessions) }
+        count(1)
         host.sweep.add(self, deadline: host.deadline(in: host.times.clientIdle))
         connection.begin(self)
     }
@@ -116,6 +119,7 @@ final class ClientConnection: ClientStreamUser, Timed {
                 let before = partial.bytes.count
                 guard case .complete(let length) = try partial.parse(bytes) else { return nil }
                 self.partial = nil
+                headTime = MonotonicClock.nanoseconds() - partial.began
                 let buffer = partial.bytes
                 let whole = buffer.span
                 let rest = whole.extracting(length...)
@@ -128,6 +132,7 @@ final class ClientConnection: ClientStreamUser, Timed {
                 setDeadline(in: host.times.header)
                 return nil
             }
+            headTime = 0
             return length + begin(host.requestParser.head, bytes, rest: bytes.extracting(length...))
         } catch {
             // Browsers say early that they want HTML.
@@ -138,7 +143,7 @@ final class ClientConnection: ClientStreamUser, Timed {
             partial = nil
             host.settings.metrics.countRejected(error.code)
             tally.answered(error.status, cause: .refused)
-            refuse(ErrorPage(error), asHTML: prefersHTML)
+            refuse(ErrorPage(error), asHTML: prefersHTML, cause: .refused)
             return nil
         }
     }
@@ -199,10 +204,28 @@ final class ClientConnection: ClientStreamUser, Timed {
         if case .head = phase, backlog.isEmpty { connection.resumeReading() }
     }
 
-    /// The connection has become a tunnel's.
+    /// The connection has become a tunnel's, and so has its place in the count of sessions.
     func handOver() {
         phase = .gone
+        count(1)
         leave()
+    }
+
+    private func count(_ change: Int) {
+        host.settings.shared.sessions.change(by: change)
+        listener.sessions.change(by: change)
+    }
+
+    /// For the access log.
+    func origin(address: String) -> LoggedRequest.Origin {
+        let transport = parent?.connection ?? connection as? Connection
+        return LoggedRequest.Origin(
+            client: address,
+            port: connection.remoteAddress?.port,
+            listener: listener,
+            isHTTP2: parent != nil,
+            tls: transport?.tls?.version
+        )
     }
 
     // MARK: Answers
@@ -215,8 +238,25 @@ final class ClientConnection: ClientStreamUser, Timed {
     }
 
     /// A request that is no request.
-    private func refuse(_ page: ErrorPage, asHTML: Bool) {
-        answer(page.bytes(asHTML: asHTML, keepAlive: false, omitBody: false), keepAlive: false)
+    private func refuse(_ page: ErrorPage, asHTML: Bool, cause: TerminationCause) {
+        let bytes = page.bytes(asHTML: asHTML, keepAlive: false, omitBody: false)
+        let log = host.settings.accessLog
+        if log.isUsed, role == .traffic {
+            let origin = origin(address: connection.remoteAddress?.unmapped.host ?? "unknown")
+            host.write(
+                LoggedRequest(
+                    refused: page.status,
+                    reason: page.code,
+                    cause: cause,
+                    origin: origin,
+                    rule: log.rule,
+                    at: MonotonicClock.nanoseconds(),
+                    sent: bytes.count
+                ),
+                to: log
+            )
+        }
+        answer(bytes, keepAlive: false)
     }
 
     /// A whole answer of our own with the lines that all of them have here: HSTS and the preset's.
@@ -267,7 +307,7 @@ final class ClientConnection: ClientStreamUser, Timed {
                 return
             }
             host.settings.metrics.countRejected(Refusal.requestTimeout.rawValue)
-            refuse(ErrorPage(.requestTimeout), asHTML: false)
+            refuse(ErrorPage(.requestTimeout), asHTML: false, cause: .clientTimeout)
         case .exchange(let exchange):
             exchange.deadlinePassed()
         case .lingering, .gone:
@@ -278,6 +318,7 @@ final class ClientConnection: ClientStreamUser, Timed {
     private func leave() {
         guard sweepSlot != DeadlineSweep.noSlot else { return }
         host.sweep.remove(self)
+        count(-1)
         host.clientLeft(role)
     }
 

@@ -3,7 +3,7 @@
 
 import Reactor
 
-/// What the clients of one listener have in common. Immutable; shared by all loops.
+/// What the clients of one listener have in common. Shared by all loops; immutable but for the count.
 final class ListenerTraits: Sendable {
     /// As the access log names it: the address of the configuration.
     let name: String
@@ -12,6 +12,7 @@ final class ListenerTraits: Sendable {
     let isSecure: Bool
     /// The whole `Strict-Transport-Security` line; empty where there is none. Only TLS listeners send it (RFC 6797 section 7.2).
     let transportSecurity: [UInt8]
+    let sessions = SessionCount()
 
     init(_ configuration: ListenerConfiguration, address: SocketAddress) {
         name = configuration.bind.description

@@ -15,7 +15,7 @@ final class LoopSettings: Sendable {
     let stickyCookies: [String]
     /// The header lines of the security preset, for answers of our own.
     let securityLines: [UInt8]
-    let accessLog: AccessLog?
+    let accessLog: AccessLog
     let shared: LoopServices
 
     init(_ configuration: BalancerConfiguration, routes: RouteTable, services: LoopServices) {
@@ -25,7 +25,7 @@ final class LoopSettings: Sendable {
         trustedProxies = configuration.trustedProxies
         stickyCookies = configuration.stickyCookies
         securityLines = HeaderPlan.lines(of: configuration.securityHeaders)
-        accessLog = configuration.accessLog.format == .off ? nil : AccessLog(services.logger)
+        accessLog = AccessLog(configuration, logger: services.logger, writeLine: services.writeAccessLine)
         shared = services
     }
 
@@ -38,9 +38,13 @@ final class LoopSettings: Sendable {
 
 /// What outlives every configuration: it counts, or it belongs to the process.
 final class LoopServices: Sendable {
+    /// Of all loops.
+    let sessions = SessionCount()
     let metrics: BalancerMetrics
     let admission: UpgradeAdmission
     let logger: Logger
+    /// Takes lines of the access log in HAProxy's format; nil: the logger does.
+    let writeAccessLine: (@Sendable ([UInt8]) -> Void)?
     let metricsPage: @Sendable () -> String
     let tallies: TallyBook
     /// On the control loop, where the admin listener is too.
@@ -50,6 +54,7 @@ final class LoopServices: Sendable {
         metrics: BalancerMetrics,
         admission: UpgradeAdmission,
         logger: Logger,
+        writeAccessLine: (@Sendable ([UInt8]) -> Void)?,
         metricsPage: @escaping @Sendable () -> String,
         tallies: TallyBook,
         directory: LoopBound<PoolDirectory>
@@ -57,6 +62,7 @@ final class LoopServices: Sendable {
         self.metrics = metrics
         self.admission = admission
         self.logger = logger
+        self.writeAccessLine = writeAccessLine
         self.metricsPage = metricsPage
         self.tallies = tallies
         self.directory = directory

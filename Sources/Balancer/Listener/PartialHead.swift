@@ -7,6 +7,8 @@ import Wire
 final class PartialHead {
     private(set) var bytes: [UInt8]
     private(set) var parser: RequestHeadParser
+    /// Of the monotonic clock.
+    let began = MonotonicClock.nanoseconds()
 
     /// `parser` has read `bytes` and wants more.
     init(_ bytes: Span<UInt8>, parser: RequestHeadParser) {

@@ -17,24 +17,29 @@ final class Tunnel: ClientStreamUser, Timed {
     private let place: PoolView.Place
     /// Of the listener that the client came to.
     private let tally: TrafficTally
+    private let listener: ListenerTraits
+    /// Where the access log is on: written at the end.
+    private let logged: LoggedRequest?
     private let host: BalancerLoop
     private var machine = TunnelStateMachine()
 
     /// Takes over both connections, which are open and have nothing unread.
-    init(client: any ClientStream, tally: TrafficTally, server: UpstreamConnection, host: BalancerLoop) {
-        self.client = client
-        self.tally = tally
+    init(of client: ClientConnection, server: UpstreamConnection, logged: LoggedRequest?, host: BalancerLoop) {
+        self.client = client.connection
+        tally = client.tally
+        listener = client.listener
+        self.logged = logged
         self.server = server.connection
         self.host = host
         place = server.place
         place.server.exchangeBecameTunnel()
-        client.handOver(to: self)
+        self.client.handOver(to: self)
         server.detach(to: self)
         host.sweep.add(self, deadline: host.deadline(in: host.times.tunnelIdle))
         host.tunnelOpened(self)
         // Each is read as fast as the other one takes it.
-        if self.server.pendingBytes > 0 { client.pauseReading() } else { client.resumeReading() }
-        if client.pendingBytes > 0 { self.server.pauseReading() } else { self.server.resumeReading() }
+        if self.server.pendingBytes > 0 { self.client.pauseReading() } else { self.client.resumeReading() }
+        if self.client.pendingBytes > 0 { self.server.pauseReading() } else { self.server.resumeReading() }
     }
 
     func leads(to server: PooledServer) -> Bool { place.server === server }
@@ -54,6 +59,7 @@ final class Tunnel: ClientStreamUser, Timed {
     }
 
     func deadlinePassed() {
+        logged?.cause = .clientTimeout
         perform(machine.timedOut())
     }
 
@@ -83,7 +89,12 @@ final class Tunnel: ClientStreamUser, Timed {
         case .release:
             host.sweep.remove(self)
             place.server.tunnelClosed()
+            listener.sessions.change(by: -1)
             host.tunnelClosed()
+            if let logged {
+                logged.endedAt = MonotonicClock.nanoseconds()
+                host.write(logged, to: host.settings.accessLog, server: place.server)
+            }
         }
     }
 
@@ -91,12 +102,14 @@ final class Tunnel: ClientStreamUser, Timed {
 
     func clientReceived(_ bytes: Span<UInt8>) {
         count(bytes.count, .bytesIn)
+        logged?.received += UInt64(bytes.count)
         if written(server.write(bytes)) { client.pauseReading() }
         touch()
     }
 
     private func serverReceived(_ bytes: Span<UInt8>) {
         count(bytes.count, .bytesOut)
+        logged?.sent += UInt64(bytes.count)
         if written(client.write(bytes)) { server.pauseReading() }
         touch()
     }

@@ -23,6 +23,7 @@ struct BalancerFixture: Sendable {
         dead: Set<String> = [],
         configure: @Sendable (inout BalancerConfiguration) throws -> Void = { _ in },
         script: @escaping @Sendable (String, BackendRequest) -> BackendAction = { name, _ in .ok(name) },
+        writeAccessLine: (@Sendable ([UInt8]) -> Void)? = nil,
         _ body: @Sendable (BalancerFixture) async throws -> Void
     ) async throws {
         try await LoopGroup.withLoops(count: 1, name: "outer") { outer in
@@ -43,7 +44,7 @@ struct BalancerFixture: Sendable {
             var configuration = BalancerConfiguration(listeners: [Endpoint(host: "127.0.0.1", port: 0)], pools: configurations)
             configuration.admin = AdminConfiguration(bind: Endpoint(host: "127.0.0.1", port: 0))
             try configure(&configuration)
-            try await run(configuration, loops: loops, outer: outer, backends: backends, body)
+            try await run(configuration, loops: loops, outer: outer, backends: backends, writeAccessLine: writeAccessLine, body)
             // Whatever a client sends, a server must be able to read what comes of it.
             for backend in backends where !backend.faults.all.isEmpty { throw DeadlinePassed("\(backend.name) read \(backend.faults.all)") }
         }
@@ -54,12 +55,18 @@ struct BalancerFixture: Sendable {
         loops: Int = 1,
         outer: LoopGroup,
         backends: [TestBackend],
+        writeAccessLine: (@Sendable ([UInt8]) -> Void)? = nil,
         _ body: @Sendable (BalancerFixture) async throws -> Void
     ) async throws {
         _ = RecordedMetrics.shared
         try await LoopGroup.withLoops(count: loops, name: "balancer") { group in
             let log = LogLines()
-            let service = try BalancerService(configuration: configuration, loops: group, logger: log.logger) { "# metrics\n" }
+            let service = try BalancerService(
+                configuration: configuration,
+                loops: group,
+                logger: log.logger,
+                writeAccessLine: writeAccessLine
+            ) { "# metrics\n" }
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 tasks.addTask { try await service.run() }
                 do {
