@@ -80,7 +80,7 @@ extension Exchange {
 
     private func choose(in pool: PoolView) {
         let choice: PoolView.Choice
-        if let server = wish.pinned, let member = pool.snapshot.members.firstIndex(where: { $0.server === server }) {
+        if let server = wish.pinned, let member = pool.position(of: server) {
             choice = pool.take(pinned: member)
         } else {
             choice = pool.take(key: wish.key)

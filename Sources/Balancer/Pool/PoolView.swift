@@ -33,6 +33,13 @@ final class PoolView {
     /// For answers that no server gave.
     let ownCounts: StatusCounts
     private var places: [Place] = []
+    /// Of each member what a choice looks at, in arrays of their own: hundreds of members are passed by at each request.
+    private var servers: [PooledServer] = []
+    private var candidates: [Bool] = []
+    private var reserves: [Bool] = []
+    private var positions: [ObjectIdentifier: Int] = [:]
+    /// The cookie that each member's new clients got last, and when: those of one second get the same.
+    private var firstCookies: [(second: UInt32, text: String)?] = []
     private var picker: Picker
     private var generator = NameGenerator()
     private var waiting: [PoolQueue.Ticket: Exchange] = [:]
@@ -57,6 +64,11 @@ final class PoolView {
         }
         picker.adopt(shares: snapshot.members.map(\.share), identities: snapshot.members.map(\.server.identity))
         self.snapshot = snapshot
+        servers = snapshot.members.map(\.server)
+        candidates = snapshot.members.map(\.isCandidate)
+        reserves = snapshot.members.map(\.isReserve)
+        positions = Dictionary(servers.enumerated().map { (ObjectIdentifier($1), $0) }) { first, _ in first }
+        firstCookies = Array(repeating: nil, count: servers.count)
         places = snapshot.members.enumerated().map { index, member in
             let place = known.removeValue(forKey: ObjectIdentifier(member.server)) ?? Place(member.server, idleLimit: idleLimit)
             if snapshot.refusal(ofPin: index) == nil { place.idle.open() } else { place.idle.close() }
@@ -72,28 +84,28 @@ final class PoolView {
     /// A server whose turn it is and that is none of those `tried`.
     func take(key: UInt64?, avoiding tried: [PooledServer] = []) -> Choice {
         // Nobody overtakes those who wait.
-        if snapshot.hasLimits, tried.isEmpty, snapshot.queue.hasWaiters {
-            return snapshot.members.contains(where: \.isCandidate) ? .full : .none
-        }
-        let choice = take(key, tried, from: \.isCandidate)
+        if snapshot.hasLimits, tried.isEmpty, snapshot.queue.hasWaiters { return candidates.contains(true) ? .full : .none }
+        let choice = take(key, tried, from: candidates)
         guard case .none = choice, !tried.isEmpty else { return choice }
-        return take(key, tried, from: \.isReserve)
+        return take(key, tried, from: reserves)
     }
 
-    private func take(_ key: UInt64?, _ tried: [PooledServer], from tier: KeyPath<PoolSnapshot.Member, Bool>) -> Choice {
-        let members = snapshot.members
-        let hasLimits = snapshot.hasLimits
+    private func take(_ key: UInt64?, _ tried: [PooledServer], from tier: [Bool]) -> Choice {
+        let servers = servers
+        let isPlain = tried.isEmpty && !snapshot.hasLimits
         var isFull = false
         while true {
-            let index = picker.pick(key: key, using: &generator, loads: { members[$0].server.load }) { index in
-                guard members[index][keyPath: tier], !tried.contains(where: { $0 === members[index].server }) else { return false }
-                guard hasLimits, !members[index].server.hasRoom else { return true }
+            let index = picker.pick(key: key, using: &generator, loads: { servers[$0].load }) { index in
+                guard tier[index], !isPlain else { return tier[index] }
+                let server = servers[index]
+                guard !tried.contains(where: { $0 === server }) else { return false }
+                if server.hasRoom { return true }
                 isFull = true
                 return false
             }
             guard let index else { return isFull ? .full : .none }
             // Another loop may have been quicker: then this one has no room any more, and the next round passes it by.
-            if members[index].server.beginExchange() { return .place(places[index]) }
+            if servers[index].beginExchange() { return .place(places[index]) }
             isFull = true
         }
     }
@@ -105,22 +117,28 @@ final class PoolView {
         return server.beginExchange() ? .place(places[member]) : .full
     }
 
+    func position(of server: PooledServer) -> Int? {
+        positions[ObjectIdentifier(server)]
+    }
+
     func place(of server: PooledServer) -> Place? {
-        places.first { $0.server === server }
+        position(of: server).map { places[$0] }
     }
 
     /// Where a client is served that is pinned to this server; nil where it isn't any more.
     func isServing(_ server: PooledServer) -> Bool {
-        guard let member = snapshot.members.firstIndex(where: { $0.server === server }) else { return false }
+        guard let member = position(of: server) else { return false }
         return snapshot.refusal(ofPin: member) == nil
     }
 
     /// The sticky cookie that goes with an answer of `server`; nil for none.
     func cookie(for server: PooledServer, kept: StickyToken?, at now: UInt32) -> String? {
-        guard let table = snapshot.sticky?.table, let member = snapshot.members.firstIndex(where: { $0.server === server }) else {
-            return nil
-        }
-        return table.renewal(of: kept, servedBy: member, at: now)
+        guard let table = snapshot.sticky?.table, let member = position(of: server) else { return nil }
+        guard kept == nil else { return table.renewal(of: kept, servedBy: member, at: now) }
+        if let first = firstCookies[member], first.second == now { return first.text }
+        let text = table.renewal(of: nil, servedBy: member, at: now)
+        firstCookies[member] = text.map { (now, $0) }
+        return text
     }
 
     // MARK: Queue
