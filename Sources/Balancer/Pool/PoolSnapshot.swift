@@ -1,8 +1,9 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-/// A pool as the directory last saw it. Immutable; every change makes a new one.
-struct PoolSnapshot: Sendable {
+/// A pool as the directory last saw it. Immutable; every change makes a new one. An object, because every request looks at it, and a value of
+/// this size isn't copied for nothing.
+final class PoolSnapshot: Sendable {
     struct Member: Sendable {
         let server: PooledServer
         /// With what operators changed.

@@ -63,6 +63,7 @@ final class PoolView {
             picker = Picker(snapshot.configuration.balance, skipping: loop.index)
         }
         picker.adopt(shares: snapshot.members.map(\.share), identities: snapshot.members.map(\.server.identity))
+        let isOtherTransport = snapshot.configuration.tls != self.snapshot.configuration.tls
         self.snapshot = snapshot
         servers = snapshot.members.map(\.server)
         candidates = snapshot.members.map(\.isCandidate)
@@ -71,6 +72,7 @@ final class PoolView {
         firstCookies = Array(repeating: nil, count: servers.count)
         places = snapshot.members.enumerated().map { index, member in
             let place = known.removeValue(forKey: ObjectIdentifier(member.server)) ?? Place(member.server, idleLimit: idleLimit)
+            if isOtherTransport { place.idle.close() }
             if snapshot.refusal(ofPin: index) == nil { place.idle.open() } else { place.idle.close() }
             return place
         }

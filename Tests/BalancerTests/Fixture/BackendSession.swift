@@ -16,6 +16,7 @@ final class BackendSession: ConnectionHandler {
     private var body = BodyParser.none
     private var content: [UInt8] = []
     private var isTunnel = false
+    private var frames: WebSocketParser?
     /// Bytes of a stream that have not left yet.
     private(set) var unstreamed = 0
     private var chunk = [UInt8](repeating: 0x78, count: 64 * 1024)
@@ -122,6 +123,11 @@ final class BackendSession: ConnectionHandler {
             let early = input
             input = []
             if !early.isEmpty { echo(early.span) }
+        case .gateway:
+            isTunnel = true
+            frames = WebSocketParser(role: .server, maximumMessage: 1024)
+            let key = Array((request.value("sec-websocket-key") ?? "").utf8)
+            connection.write(WebSocketHandshake.response(accept: WebSocketHandshake.accept(for: key.span)))
         case .stream(let count):
             stream(count)
         case .noise(let count):
@@ -146,6 +152,14 @@ final class BackendSession: ConnectionHandler {
     }
 
     private func echo(_ bytes: Span<UInt8>) {
+        if frames != nil {
+            var answer: [UInt8] = []
+            try? frames?.feed(bytes) { event, payload in
+                if event == .ping { WebSocketFrame.append(.pong, payload, to: &answer) }
+            }
+            connection.write(answer)
+            return
+        }
         if case .pending = connection.write(bytes) { connection.pauseReading() }
     }
 

@@ -39,6 +39,8 @@ enum BackendAction: Sendable {
     case silence
     /// A 101 for the request's key, then these bytes, then everything is sent back.
     case tunnel(greeting: String = "", accept: String? = nil)
+    /// A 101 for the request's key, then a pong for every ping.
+    case gateway
     /// A 200 with this many bytes, as fast as the socket takes them.
     case stream(Int)
     /// The same as text that can't be compressed.
@@ -55,6 +57,9 @@ enum BackendAction: Sendable {
 final class TestBackend: @unchecked Sendable {
     enum Health: Sendable {
         case up, down, draining
+        /// Takes the request and says nothing.
+        case hanging
+        case resetting
     }
 
     typealias Script = @Sendable (BackendRequest) -> BackendAction
@@ -162,6 +167,8 @@ final class TestBackend: @unchecked Sendable {
         switch health {
         case .up: return .ok()
         case .down: return .send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        case .hanging: return .silence
+        case .resetting: return .reset
         case .draining: return .send("HTTP/1.1 503 Service Unavailable\r\nKeyvane-State: draining\r\nContent-Length: 0\r\n\r\n")
         }
     }

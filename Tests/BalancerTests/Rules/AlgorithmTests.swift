@@ -59,12 +59,16 @@ import Wire
         // As in a slow start: the second one's share rises at every step.
         for step in 1...100 {
             picker.adopt(shares: [256, max(1, 256 * step / 100)], identities: identities)
-            for _ in 0..<20 { if let index = picker.pick(key: nil, using: &dice, loads: { _ in 0 }, where: { _ in true }) { counts[index] += 1 } }
+            for _ in 0..<20 {
+                if let index = picker.pick(key: nil, using: &dice, loads: { _ in 0 }, where: { _ in true }) { counts[index] += 1 }
+            }
         }
         #expect((600...660).contains(counts[1]), "\(counts)")
         counts = [0, 0]
         picker.adopt(shares: [256, 256], identities: identities)
-        for _ in 0..<100 { if let index = picker.pick(key: nil, using: &dice, loads: { _ in 0 }, where: { _ in true }) { counts[index] += 1 } }
+        for _ in 0..<100 {
+            if let index = picker.pick(key: nil, using: &dice, loads: { _ in 0 }, where: { _ in true }) { counts[index] += 1 }
+        }
         #expect(abs(counts[0] - 50) <= 2, "\(counts)")
     }
 

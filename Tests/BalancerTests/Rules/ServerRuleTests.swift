@@ -42,7 +42,10 @@ import Testing
     }
 
     @Test func whoHasTheLastWord() {
-        func standing(_ health: HealthStateMachine.Standing, _ change: (inout AdministrativeStateMachine) -> Void = { _ in }) -> ServerStanding {
+        func standing(
+            _ health: HealthStateMachine.Standing,
+            _ change: (inout AdministrativeStateMachine) -> Void = { _ in }
+        ) -> ServerStanding {
             var machine = AdministrativeStateMachine()
             change(&machine)
             return ServerStanding(machine, health)

@@ -16,7 +16,7 @@ struct CheckRecord {
     private var downSince: UInt64?
     private var downBefore: UInt64 = 0
 
-    mutating func checked(_ outcome: HealthCheck.Outcome, began: UInt64, at now: UInt64) {
+    mutating func checked(_ outcome: CheckOutcome, began: UInt64, at now: UInt64) {
         let took = now - min(began, now)
         switch outcome {
         case .passed:

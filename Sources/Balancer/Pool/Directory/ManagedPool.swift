@@ -12,6 +12,7 @@ final class ManagedPool {
     private(set) var limits: BalancerLimits
     let queue: PoolQueue
     private(set) var transport: ServerTransport
+    private(set) var checkToken: CheckToken
     private(set) var configuration: PoolConfiguration
     private(set) var servers: [ManagedServer] = []
     private let publish: (PoolChange) -> Void
@@ -48,6 +49,7 @@ final class ManagedPool {
         queue = PoolQueue(limit: limits.queued)
         gauges = BalancerMetrics.PoolGauges(pool: configuration.name)
         transport = ServerTransport(configuration, logger: logger)
+        checkToken = CheckToken(file: configuration.health.webSocketTokenFile)
         merge()
     }
 
@@ -111,6 +113,7 @@ final class ManagedPool {
         }
         self.discovered = discovered
         if new.tls != old.tls { transport = ServerTransport(new, logger: logger) }
+        checkToken = CheckToken(file: new.health.webSocketTokenFile)
         for server in servers { server.poolChanged(from: old) }
         merge()
     }

@@ -29,7 +29,7 @@ final class ManagedServer {
     private unowned let pool: ManagedPool
     private let loop: Loop
     private let logger: Logger
-    private var check: HealthCheck?
+    private var check: (any ServerCheck)?
     private var timer: LoopTimer?
     private var isStopped = false
 
@@ -140,6 +140,28 @@ final class ManagedServer {
         timer = nil
         let began = loop.milliseconds
         check = HealthCheck(server.endpoint, pool.configuration.health, over: pool.transport, on: loop) { [weak self] outcome in
+            self?.answered(outcome, began: began)
+        }
+    }
+
+    /// A gateway that answers requests may still take no watchers: where the pool says so, that is tried too.
+    private func answered(_ outcome: CheckOutcome, began: UInt64) {
+        let health = pool.configuration.health
+        guard outcome == .passed, let path = health.webSocketPath else { return checked(outcome, began: began) }
+        var token: String?
+        switch pool.checkToken {
+        case .none: break
+        case .token(let text): token = text
+        case .unreadable: return checked(.failed("the file of the check's token can't be read"), began: began)
+        }
+        check = WebSocketCheck(
+            server.endpoint,
+            path: path,
+            token: token,
+            timeout: health.timeout,
+            over: pool.transport,
+            on: loop
+        ) { [weak self] outcome in
             self?.checked(outcome, began: began)
         }
     }
@@ -175,7 +197,7 @@ final class ManagedServer {
         apply(health.timePassed(to: now), because: "fail_timeout passed")
     }
 
-    private func checked(_ outcome: HealthCheck.Outcome, began: UInt64) {
+    private func checked(_ outcome: CheckOutcome, began: UInt64) {
         check = nil
         record.checked(outcome, began: began, at: loop.milliseconds)
         switch outcome {

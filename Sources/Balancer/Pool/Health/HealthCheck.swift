@@ -6,13 +6,8 @@ import Wire
 
 /// One check of one server: connect, ask, judge the head, hang up. Confined to the control loop; `done` is called once, or never after
 /// `cancel`.
-final class HealthCheck: ConnectionHandler {
-    enum Outcome: Equatable {
-        case passed
-        case draining
-        /// The cause, for the log.
-        case failed(String)
-    }
+final class HealthCheck: ServerCheck, ConnectionHandler {
+    static let agent = "keyvane-health-check"
 
     private let configuration: HealthConfiguration
     private let endpoint: Endpoint
@@ -21,14 +16,14 @@ final class HealthCheck: ConnectionHandler {
     private var deadline: LoopTimer?
     private var answer: [UInt8] = []
     private var parser = ResponseHeadParser()
-    private var done: ((Outcome) -> Void)?
+    private var done: ((CheckOutcome) -> Void)?
 
     init(
         _ endpoint: Endpoint,
         _ configuration: HealthConfiguration,
         over transport: ServerTransport,
         on loop: Loop,
-        done: @escaping (Outcome) -> Void
+        done: @escaping (CheckOutcome) -> Void
     ) {
         self.configuration = configuration
         self.endpoint = endpoint
@@ -52,8 +47,8 @@ final class HealthCheck: ConnectionHandler {
             connection.start(self)
             var request: [UInt8] = []
             HeadWriter.requestLine(.get, configuration.path, into: &request)
-            HeadWriter.field(.host, hostField, into: &request)
-            HeadWriter.field(.userAgent, "keyvane-health-check", into: &request)
+            HeadWriter.field(.host, Self.hostField(of: endpoint), into: &request)
+            HeadWriter.field(.userAgent, Self.agent, into: &request)
             HeadWriter.field(.connection, "close", into: &request)
             HeadWriter.end(&request)
             connection.write(request)
@@ -62,7 +57,7 @@ final class HealthCheck: ConnectionHandler {
         }
     }
 
-    private var hostField: String {
+    static func hostField(of endpoint: Endpoint) -> String {
         switch endpoint.kind {
         case .tcp: endpoint.description
         case .unix: "localhost"
@@ -103,7 +98,7 @@ final class HealthCheck: ConnectionHandler {
         finish(.failed("reset"))
     }
 
-    private func finish(_ outcome: Outcome) {
+    private func finish(_ outcome: CheckOutcome) {
         let done = done
         self.done = nil
         release()
