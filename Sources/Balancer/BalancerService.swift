@@ -192,7 +192,7 @@ package final class BalancerService: Sendable {
             }
         }
         try await control.run { directory.value.start() }
-        let running = Running(
+        var running = Running(
             directory: directory,
             parts: parts,
             relay: relay,
@@ -200,7 +200,9 @@ package final class BalancerService: Sendable {
             sources: sources,
             live: LiveConfiguration(configuration: configuration, routes: routes, keys: keys, listeners: sockets.listeners)
         )
-        state.withLock { $0.running = running }
+        state.withLock { [running] in $0.running = running }
+        // Whoever runs it holds no socket: with a drain the last holder is gone.
+        running.live.listeners = []
         return (running, Addresses(listeners: sockets.listeners.compactMap(\.address), admin: sockets.admin?.address))
     }
 
