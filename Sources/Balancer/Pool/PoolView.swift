@@ -86,7 +86,7 @@ final class PoolView {
     /// A server whose turn it is and that is none of those `tried`.
     func take(key: UInt64?, avoiding tried: [PooledServer] = []) -> Choice {
         // Nobody overtakes those who wait.
-        if snapshot.hasLimits, tried.isEmpty, snapshot.queue.hasWaiters { return candidates.contains(true) ? .full : .none }
+        if snapshot.hasLimits, tried.isEmpty, snapshot.queue.hasGeneralWaiters { return candidates.contains(true) ? .full : .none }
         let choice = take(key, tried, from: candidates)
         guard case .none = choice, !tried.isEmpty else { return choice }
         return take(key, tried, from: reserves)

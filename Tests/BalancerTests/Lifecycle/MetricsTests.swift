@@ -65,4 +65,37 @@ import Testing
             #expect((metrics.value("balancer_sticky_refused_total{reason=\"forged\"}") ?? 0) >= forged + 2)
         }
     }
+
+    @Test func weightsDrainsQueuesAndPanic() async throws {
+        _ = metrics
+        let configure: @Sendable (inout BalancerConfiguration) -> Void = {
+            BalancerFixture.quick(&$0)
+            $0.pools[0].servers[0].weight = 7
+            $0.pools[0].servers[0].maxConnections = 1
+            $0.pools[0].panic = true
+            $0.pools[0].onMarkedDown = .keep
+        }
+        try await BalancerFixture.with([("counted3", "counted3-1")], configure: configure, script: BalancerFixture.byName) { fixture in
+            let labels = "{pool=\"counted3\",server=\"counted3-1\"}"
+            try await until("balancer_server_weight\(labels)", is: 7)
+            try await until("balancer_pool_panic{pool=\"counted3\"}", is: 0)
+            let holder = try await fixture.client()
+            holder.send(BalancerFixture.get("/hang"))
+            try await until("balancer_exchanges\(labels)", is: 1)
+            let waiting = try await fixture.client()
+            waiting.send(BalancerFixture.get)
+            try await until("balancer_queued{pool=\"counted3\"}", is: 1)
+            holder.reset()
+            #expect(try await waiting.response().status == 200)
+            try await until("balancer_queued{pool=\"counted3\"}", is: 0)
+            try await fixture.state(.drain, "counted3-1", pool: "counted3")
+            try await until("balancer_server_draining\(labels)", is: 1)
+            try await until("balancer_server_weight\(labels)", is: 0)
+            try await fixture.state(.ready, "counted3-1", pool: "counted3")
+            try await until("balancer_server_draining\(labels)", is: 0)
+            fixture.backends[0].become(.down)
+            try await until("balancer_pool_panic{pool=\"counted3\"}", is: 1)
+            #expect(try await fixture.answers(2) == ["counted3-1": 2])
+        }
+    }
 }

@@ -140,6 +140,23 @@ import Testing
         }
     }
 
+    /// A server that hangs has a full queue of its own clients: nobody else suffers from that.
+    @Test func aFullQueueForOneServerIsNobodyElsesTrouble() async throws {
+        try await withOnePlace(Self.pools, configure: { $0.limits.queued = 3 }) { fixture in
+            let cookie = try await fixture.pin(to: "web-1")
+            var pinned: [TestClient] = []
+            for _ in 0..<4 {
+                let client = try await fixture.client()
+                client.send(BalancerFixture.get("/hold", cookie: cookie))
+                pinned.append(client)
+            }
+            try await fixture.until("web-1", "three in its queue") { $0.exchanges == 1 && $0.queued == 3 }
+            #expect(try await fixture.answers(4) == ["web-2": 4])
+            for client in pinned { client.reset() }
+            try await queued(0, fixture)
+        }
+    }
+
     @Test func whoWaitsForAServerThatGoesDownGoesElsewhere() async throws {
         try await withOnePlace(Self.pools) { fixture in
             let cookie = try await fixture.pin(to: "web-1")

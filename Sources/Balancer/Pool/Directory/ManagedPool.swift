@@ -154,9 +154,9 @@ final class ManagedPool {
         var new: [ManagedServer] = []
         var after: [ManagedServer] = []
         for (server, origin) in wanted.servers {
-            let known = before.first { $0.isKnown(as: server, origin) }
+            let known = before.first { $0.isKnown(as: server) }
             if let known {
-                known.configure(server)
+                known.configure(server, origin: origin)
                 after.append(known)
                 continue
             }

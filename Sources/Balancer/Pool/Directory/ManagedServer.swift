@@ -16,7 +16,7 @@ final class ManagedServer {
     }
 
     let server: PooledServer
-    let origin: ServerStatus.Origin
+    private(set) var origin: ServerStatus.Origin
     private(set) var configured: ServerConfiguration
     private(set) var health: HealthStateMachine
     private(set) var administration = AdministrativeStateMachine()
@@ -65,12 +65,13 @@ final class ManagedServer {
 
     // MARK: Configuration
 
-    func isKnown(as other: ServerConfiguration, _ origin: ServerStatus.Origin) -> Bool {
-        server.name == other.name && server.endpoint == other.address && self.origin == origin
+    func isKnown(as other: ServerConfiguration) -> Bool {
+        server.name == other.name && server.endpoint == other.address
     }
 
     /// An operator's change gives way only where the configuration changed the same value.
-    func configure(_ new: ServerConfiguration) {
+    func configure(_ new: ServerConfiguration, origin: ServerStatus.Origin) {
+        self.origin = origin
         if new.weight != configured.weight { overrides.weight = nil }
         if new.maxConnections != configured.maxConnections { overrides.maxConnections = nil }
         if new.route != configured.route { overrides.route = nil }

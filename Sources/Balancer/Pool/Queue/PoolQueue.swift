@@ -34,6 +34,8 @@ final class PoolQueue: Sendable {
 
     private let state: Mutex<State>
     private let length = Atomic<Int>(0)
+    /// Those of them who would take any server.
+    private let generalLength = Atomic<Int>(0)
 
     init(limit: Int) {
         state = Mutex(State(limit: limit))
@@ -41,6 +43,8 @@ final class PoolQueue: Sendable {
 
     var count: Int { length.load(ordering: .relaxed) }
     var hasWaiters: Bool { length.load(ordering: .sequentiallyConsistent) > 0 }
+    /// Somebody who comes now and would take any server has others before him.
+    var hasGeneralWaiters: Bool { generalLength.load(ordering: .relaxed) > 0 }
 
     func count(for server: PooledServer) -> Int {
         guard count > 0 else { return 0 }
@@ -64,7 +68,7 @@ final class PoolQueue: Sendable {
             state.lastTicket += 1
             let ticket = Ticket(number: state.lastTicket)
             state.waiters.append(Waiter(ticket: ticket, server: server, grant: grant))
-            length.store(state.waiters.count, ordering: .sequentiallyConsistent)
+            publishLength(state)
             return ticket
         }
         // A place may have become free after the caller had looked.
@@ -78,7 +82,7 @@ final class PoolQueue: Sendable {
         state.withLock { state in
             guard let index = state.waiters.firstIndex(where: { $0.ticket == ticket }) else { return false }
             state.waiters.remove(at: index)
-            length.store(state.waiters.count, ordering: .sequentiallyConsistent)
+            publishLength(state)
             return true
         }
     }
@@ -98,10 +102,15 @@ final class PoolQueue: Sendable {
                 granted.append((waiter, server))
                 return true
             }
-            length.store(state.waiters.count, ordering: .sequentiallyConsistent)
+            publishLength(state)
             return granted
         }
         for (waiter, server) in granted { waiter.grant(waiter.ticket, server) }
+    }
+
+    private func publishLength(_ state: borrowing State) {
+        length.store(state.waiters.count, ordering: .sequentiallyConsistent)
+        generalLength.store(state.waiters.count { $0.server == nil }, ordering: .relaxed)
     }
 
     /// Of several with room the least busy one: whoever comes out of a queue has waited long enough.
