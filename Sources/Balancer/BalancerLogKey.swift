@@ -5,7 +5,8 @@ import Logging
 
 /// The names of log metadata.
 enum BalancerLogKey: String {
-    case bytes, changes, cause, client, command, connectTime, duration, error, frontend, headTime, line, method, path, pool, queued, queueTime
+    case bytes, changes, cause, client, command, connectTime, duration, error, frontend, headTime, line, method, path, pool, queued,
+        queueTime
     case reason, received, request, responseTime, retries, server, servers, state, status, sticky, tls, version
 }
 

@@ -46,10 +46,10 @@ package struct AttemptStateMachine: Sendable {
     }
 
     /// Nothing was sent, so any method may go elsewhere.
-    package mutating func connectFailed() -> Action {
-        guard attempts < Self.maxAttempts else { return .refuse(.serverUnreachable) }
+    package mutating func connectFailed(as refusal: Refusal = .serverUnreachable) -> Action {
+        guard attempts < Self.maxAttempts else { return .refuse(refusal) }
         attempts += 1
-        return .tryAnotherServer(otherwise: .serverUnreachable)
+        return .tryAnotherServer(otherwise: refusal)
     }
 
     /// The connection died before the response's first byte.

@@ -21,7 +21,7 @@ extension Exchange {
         client.clearDeadline()
         balanceClient()
         connector = transport.connect(to: place.server.endpoint, on: host.loop, timeout: settings.limits.connect) { result in
-            self.connected(result, to: place)
+            self.connected(result, to: place, over: transport)
         }
     }
 
@@ -32,16 +32,17 @@ extension Exchange {
         return nil
     }
 
-    private func connected(_ result: Result<Connection, ReactorError>, to place: PoolView.Place) {
+    private func connected(_ result: Result<Connection, ReactorError>, to place: PoolView.Place, over transport: ServerTransport) {
         connector = nil
         switch result {
         case .success(let connection):
-            upstream = UpstreamConnection(connection, place: place, host: host, user: self)
+            upstream = UpstreamConnection(connection, place: place, over: transport, host: host, user: self)
             sendOpening()
         case .failure(let error):
             place.counts.tally.add(to: .connectFailures)
             if error.isServersFault { settings.shared.connectFailed(place.server) }
-            perform(attempts.connectFailed())
+            place.tellOfTLS(error, host)
+            perform(attempts.connectFailed(as: error.code == .tlsFailed ? .serverTLSFailed : .serverUnreachable))
         }
     }
 

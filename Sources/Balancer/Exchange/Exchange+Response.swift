@@ -156,6 +156,7 @@ extension Exchange {
             .init(
                 layout: layout,
                 authority: place.server.authority,
+                isServerSecure: place.transport.isSecure,
                 cookie: cookie,
                 connection: connection,
                 removesChunks: removesChunks,

@@ -11,9 +11,14 @@ final class PoolView {
         let server: PooledServer
         let idle: IdleConnections
         let counts: StatusCounts
+        /// Of the newest snapshot.
+        fileprivate(set) var transport: ServerTransport
+        /// When the last fault of its TLS was logged.
+        var toldOfTLS: UInt64 = 0
 
-        init(_ server: PooledServer, idleLimit: Int) {
+        init(_ server: PooledServer, over transport: ServerTransport, idleLimit: Int) {
             self.server = server
+            self.transport = transport
             idle = IdleConnections(limit: idleLimit)
             counts = StatusCounts(pool: server.pool, server: server.name)
             server.enter(counts.tally)
@@ -63,7 +68,6 @@ final class PoolView {
             picker = Picker(snapshot.configuration.balance, skipping: loop.index)
         }
         picker.adopt(shares: snapshot.members.map(\.share), identities: snapshot.members.map(\.server.identity))
-        let isOtherTransport = snapshot.configuration.tls != self.snapshot.configuration.tls
         self.snapshot = snapshot
         servers = snapshot.members.map(\.server)
         candidates = snapshot.members.map(\.isCandidate)
@@ -71,8 +75,14 @@ final class PoolView {
         positions = Dictionary(servers.enumerated().map { (ObjectIdentifier($1), $0) }) { first, _ in first }
         firstCookies = Array(repeating: nil, count: servers.count)
         places = snapshot.members.enumerated().map { index, member in
-            let place = known.removeValue(forKey: ObjectIdentifier(member.server)) ?? Place(member.server, idleLimit: idleLimit)
-            if isOtherTransport { place.idle.close() }
+            let place =
+                known.removeValue(forKey: ObjectIdentifier(member.server))
+                ?? Place(member.server, over: snapshot.transport, idleLimit: idleLimit)
+            if place.transport !== snapshot.transport {
+                // Nobody may get an answer over a connection that was made with other trust.
+                place.idle.close()
+                place.transport = snapshot.transport
+            }
             if snapshot.refusal(ofPin: index) == nil { place.idle.open() } else { place.idle.close() }
             return place
         }

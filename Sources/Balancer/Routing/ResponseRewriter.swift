@@ -10,6 +10,7 @@ enum ResponseRewriter {
         let layout: RequestLayout
         /// As the server may write itself into `Location`.
         let authority: [UInt8]
+        let isServerSecure: Bool
         /// The sticky cookie that is set, if any.
         let cookie: (name: String, value: String)?
         let connection: ConnectionField
@@ -150,9 +151,11 @@ enum ResponseRewriter {
         into out: inout [UInt8]
     ) {
         let value = field.value
-        let rest = value.lowerBound + 7 + context.authority.count
-        guard rest <= value.upperBound, bytes.equalsIgnoringCase(value.lowerBound..<value.lowerBound + 7, "http://"),
-            context.authority.indices.allSatisfy({ bytes[value.lowerBound + 7 + $0] == context.authority[$0] }),
+        let scheme: StaticString = context.isServerSecure ? "https://" : "http://"
+        let start = value.lowerBound + scheme.utf8CodeUnitCount
+        let rest = start + context.authority.count
+        guard rest <= value.upperBound, bytes.equalsIgnoringCase(value.lowerBound..<start, scheme),
+            context.authority.indices.allSatisfy({ bytes[start + $0] == context.authority[$0] }),
             rest == value.upperBound || [0x2F, 0x3F, 0x23].contains(bytes[rest])
         else {
             HeadWriter.field(field, in: bytes, into: &out)

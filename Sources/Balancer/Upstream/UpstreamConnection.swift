@@ -15,6 +15,7 @@ protocol UpstreamUser: AnyObject {
 final class UpstreamConnection: ConnectionHandler, Timed {
     let connection: Connection
     let place: PoolView.Place
+    private let transport: ServerTransport
     /// It has carried an exchange before, so its server may be hanging up on it right now.
     private(set) var isReused = false
     var sweepSlot = DeadlineSweep.noSlot
@@ -22,9 +23,10 @@ final class UpstreamConnection: ConnectionHandler, Timed {
     private var user: (any UpstreamUser)?
 
     /// A connection that was just made; `user` has it.
-    init(_ connection: Connection, place: PoolView.Place, host: BalancerLoop, user: any UpstreamUser) {
+    init(_ connection: Connection, place: PoolView.Place, over transport: ServerTransport, host: BalancerLoop, user: any UpstreamUser) {
         self.connection = connection
         self.place = place
+        self.transport = transport
         self.host = host
         self.user = user
         connection.start(self)
@@ -42,7 +44,7 @@ final class UpstreamConnection: ConnectionHandler, Timed {
     /// The exchange is over, and the connection is in order: it waits for the next one.
     func rest() {
         user = nil
-        guard connection.isOpen, place.idle.keep(self) else {
+        guard connection.isOpen, transport === place.transport, place.idle.keep(self) else {
             close()
             return
         }
@@ -92,6 +94,8 @@ final class UpstreamConnection: ConnectionHandler, Timed {
     }
 
     func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+        // With TLS 1.3 a server refuses our certificate after the handshake.
+        if case .failed(let error) = reason { place.tellOfTLS(error, host) }
         guard let user else {
             place.idle.remove(self)
             host.sweep.remove(self)

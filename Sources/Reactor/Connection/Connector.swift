@@ -8,6 +8,7 @@ package final class Connector {
     private let loop: Loop
     private let endpoint: Endpoint
     private let tls: TLSContext?
+    private let serverName: String
     private var remaining: [SocketAddress] = []
     private var lastError: ReactorError?
     private var attempt: Attempt?
@@ -25,16 +26,17 @@ package final class Connector {
     /// Resolves the endpoint and tries its addresses in turn, handshakes included, all within `timeout`. The new connection is not started:
     /// `done` gives it a handler or closes it.
     ///
-    /// With `tls` the peer must show a certificate for the endpoint's host, which may be a numeric address.
+    /// With `tls` the peer must show a certificate for `serverName`, or else for the endpoint's host; either may be a numeric address.
     @discardableResult
     package static func connect(
         to endpoint: Endpoint,
         tls: TLSContext? = nil,
+        serverName: String? = nil,
         on loop: Loop,
         timeout: Duration,
         _ done: @escaping (Result<Connection, ReactorError>) -> Void
     ) -> Connector {
-        let connector = Connector(endpoint, tls: tls, loop: loop, done: done)
+        let connector = Connector(endpoint, tls: tls, serverName: serverName ?? endpoint.host, loop: loop, done: done)
         connector.deadline = loop.after(timeout) {
             connector.finish(.failure(ReactorError(.connectTimedOut, "\(connector.step) \(endpoint): no answer within \(timeout)")))
         }
@@ -42,9 +44,16 @@ package final class Connector {
         return connector
     }
 
-    private init(_ endpoint: Endpoint, tls: TLSContext?, loop: Loop, done: @escaping (Result<Connection, ReactorError>) -> Void) {
+    private init(
+        _ endpoint: Endpoint,
+        tls: TLSContext?,
+        serverName: String,
+        loop: Loop,
+        done: @escaping (Result<Connection, ReactorError>) -> Void
+    ) {
         self.endpoint = endpoint
         self.tls = tls
+        self.serverName = serverName
         self.loop = loop
         self.done = done
     }
@@ -121,7 +130,7 @@ package final class Connector {
             let number = attempt.descriptor.pendingError
             guard number == 0 else { throw .system("connect to \(attempt.address)", errno: number) }
             guard let tls else { return true }
-            attempt.session = try TLSSession(tls, descriptor: attempt.descriptor.number, host: endpoint.host, peer: endpoint.description)
+            attempt.session = try TLSSession(tls, descriptor: attempt.descriptor.number, host: serverName, peer: endpoint.description)
         }
         switch attempt.session?.shakeHands() {
         case .finished, nil:

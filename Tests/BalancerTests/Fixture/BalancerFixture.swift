@@ -20,6 +20,7 @@ struct BalancerFixture: Sendable {
         _ pools: [(pool: String, name: String)] = [("web", "web-1")],
         loops: Int = 1,
         answersEarly: Bool = false,
+        tls: TLSServerIdentity? = nil,
         dead: Set<String> = [],
         configure: @Sendable (inout BalancerConfiguration) throws -> Void = { _ in },
         script: @escaping @Sendable (String, BackendRequest) -> BackendAction = { name, _ in .ok(name) },
@@ -30,7 +31,7 @@ struct BalancerFixture: Sendable {
             var backends: [TestBackend] = []
             var configurations: [PoolConfiguration] = []
             for (pool, name) in pools {
-                let backend = TestBackend(name, on: outer.loops[0], answersEarly: answersEarly) { script(name, $0) }
+                let backend = TestBackend(name, on: outer.loops[0], answersEarly: answersEarly, tls: tls) { script(name, $0) }
                 try await backend.start()
                 if dead.contains(name) { try await backend.kill() }
                 backends.append(backend)

@@ -72,6 +72,8 @@ final class TestBackend: @unchecked Sendable {
     let checks = Events<Health>()
     /// Answers at the head, without waiting for the body.
     let answersEarly: Bool
+    /// Its clients must make a handshake.
+    let tls: TLSServerIdentity?
     private let loop: Loop
     private let script: Mutex<Script>
     private let health = Mutex(Health.up)
@@ -80,10 +82,11 @@ final class TestBackend: @unchecked Sendable {
     private var accepted = 0
     private var boundAddress: SocketAddress?
 
-    init(_ name: String, on loop: Loop, answersEarly: Bool = false, _ script: @escaping Script) {
+    init(_ name: String, on loop: Loop, answersEarly: Bool = false, tls: TLSServerIdentity? = nil, _ script: @escaping Script) {
         self.name = name
         self.loop = loop
         self.answersEarly = answersEarly
+        self.tls = tls
         self.script = Mutex(script)
     }
 
@@ -101,7 +104,9 @@ final class TestBackend: @unchecked Sendable {
             let endpoint = boundAddress.map { Endpoint($0) } ?? Endpoint(host: Self.freshHost(), port: 0)
             let socket = try ListenSocket.open(endpoint)[0]
             boundAddress = socket.address
-            listener = try Listener(socket, on: loop) { [self] connection in
+            var options = ListenerOptions()
+            options.tls = tls
+            listener = try Listener(socket, on: loop, options: options) { [self] connection in
                 accepted += 1
                 let session = BackendSession(self, connection, number: accepted)
                 sessions[ObjectIdentifier(session)] = session

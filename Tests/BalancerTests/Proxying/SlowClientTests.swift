@@ -44,8 +44,8 @@ import Wire
     /// A server that takes nothing is no slow client.
     @Test func waitingForTheServerIsNotSlowness() async throws {
         let configure: @Sendable (inout BalancerConfiguration) throws -> Void = { configuration in
-            configuration.limits.bodyGrace = .milliseconds(200)
-            configuration.limits.bodyRate = 20_000_000
+            configuration.limits.bodyGrace = .seconds(2)
+            configuration.limits.bodyRate = 4_000_000
         }
         try await BalancerFixture.with(configure: configure, script: { _, request in .ok("\(request.body.count)") }) { fixture in
             let size = 24 << 20
@@ -55,7 +55,7 @@ import Wire
             let client = try await fixture.client()
             client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(size)\r\n\r\n")
             client.send([UInt8](repeating: 0x61, count: size))
-            try await fixture.waitAtLeast(milliseconds: 1500)
+            try await fixture.waitAtLeast(milliseconds: 7000)
             try await fixture.backends[0].setReading(true)
             #expect(try await client.response(to: .post).status == 200)
         }

@@ -13,6 +13,7 @@ final class ManagedPool {
     let queue: PoolQueue
     private(set) var transport: ServerTransport
     private(set) var checkToken: CheckToken
+    private var lookAtFilesAt: UInt64 = 0
     private(set) var configuration: PoolConfiguration
     private(set) var servers: [ManagedServer] = []
     private let publish: (PoolChange) -> Void
@@ -96,8 +97,18 @@ final class ManagedPool {
             server.server.gauges.exchanges.set(server.server.exchanges)
         }
         gauges.queued.set(queue.count)
+        renewTransport()
         retired.removeAll { $0.load == 0 }
         if isRising { changed() }
+    }
+
+    /// Certificates are replaced while everything runs.
+    private func renewTransport() {
+        guard loop.milliseconds >= lookAtFilesAt else { return }
+        lookAtFilesAt = loop.milliseconds + 5000
+        guard let renewed = transport.renewed(logger: logger) else { return }
+        transport = renewed
+        changed()
     }
 
     // MARK: Configuration

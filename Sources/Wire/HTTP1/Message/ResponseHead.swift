@@ -24,6 +24,11 @@ package struct ResponseHead: Sendable {
 
     /// May the connection carry another exchange after this response? Never when its body ends with the connection.
     package func isPersistent(for method: HTTPMethod) -> Bool {
-        connectionPersists && status != 101 && framing(for: method) != .untilClose
+        connectionPersists && status != 101 && framing(for: method) != .untilClose && !announcesForbiddenBody
+    }
+
+    /// A 204 or a 304 with a body announced: it has none for us, and what its server may still send must not become another's answer.
+    private var announcesForbiddenBody: Bool {
+        status == 204 && (contentLength ?? 0) > 0 || (status == 204 || status == 304) && isChunked
     }
 }
