@@ -10,7 +10,8 @@ final class HTTP2Library {
     /// Where header lists are put together; empty between uses.
     var pairs: [nghttp2_nv] = []
 
-    init() {
+    /// `headerBytes`: the largest head that may have to be sent.
+    init(headerBytes: Int) {
         var table: OpaquePointer?
         var option: OpaquePointer?
         guard nghttp2_session_callbacks_new(&table) == 0, nghttp2_option_new(&option) == 0, let table, let option else {
@@ -24,6 +25,8 @@ final class HTTP2Library {
         // It counts reads, not frames: one frame's header that comes byte by byte would be a flood. `HTTP2Budget` counts frames; this is for
         // the rest of a block whose stream was reset, of which nobody is told.
         nghttp2_option_set_max_continuations(option, 100)
+        // Beyond its default a response's head would never leave.
+        nghttp2_option_set_max_send_header_block_length(option, max(headerBytes * 2, 64 << 10))
         HTTP2Session.install(in: table)
     }
 

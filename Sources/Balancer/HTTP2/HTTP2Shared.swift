@@ -11,7 +11,7 @@ final class HTTP2Shared {
     private static let largestBuffer = 256 << 10
     private static let buffersKept = 4
 
-    let library = HTTP2Library()
+    let library: HTTP2Library
     let limits: HTTP2Limits
     private let loop: Loop
     private let head: HeadLimits
@@ -25,7 +25,9 @@ final class HTTP2Shared {
         self.head = head
         self.loop = loop
         // The balancer's own fields come on top of what a server may send.
-        responseParser = ResponseHeadParser(limits: HeadLimits(bytes: head.bytes * 2, fields: head.fields * 2))
+        let response = HeadLimits(bytes: head.bytes * 2, fields: head.fields * 2)
+        responseParser = ResponseHeadParser(limits: response)
+        library = HTTP2Library(headerBytes: response.bytes)
     }
 
     var headerBytes: Int { head.bytes }
