@@ -115,7 +115,9 @@ import Testing
             try await fixture.service.perform(.maxConnections(2), pool: "web", server: "web-1")
             #expect(try await waiting.response().text == "web-1")
             // No limit at all, with some waiting once more.
-            let (two, three) = (try await hold(fixture), try await hold(fixture, "/"))
+            let two = try await hold(fixture)
+            try await fixture.until("web-1", "two") { $0.exchanges == 2 }
+            let three = try await hold(fixture, "/")
             try await queued(1, fixture)
             try await fixture.service.perform(.maxConnections(0), pool: "web", server: "web-1")
             #expect(try await three.response().text == "web-1")

@@ -88,6 +88,7 @@ final class ManagedPool {
             publish(.keepTunnels(of: server.server))
             server.server.gauges.destroy()
         }
+        for server in retired { server.gauges.destroy() }
         gauges.destroy()
     }
 
@@ -98,6 +99,7 @@ final class ManagedPool {
         }
         gauges.queued.set(queue.count)
         renewTransport()
+        for server in retired where server.load == 0 { forget(server) }
         retired.removeAll { $0.load == 0 }
         if isRising { changed() }
     }
@@ -194,10 +196,18 @@ final class ManagedPool {
         gone.stop()
         // Whatever closed its tunnels: it is none of the pool's any more, and they go on until they end.
         publish(.keepTunnels(of: gone.server))
-        let isTaken = servers.contains { $0.server === gone.server }
-        if gone.server.load > 0, !isTaken { retired.append(gone.server) }
-        // The same labels may belong to its successor at another address by now.
-        if !servers.contains(where: { $0.server.name == gone.server.name }) { gone.server.gauges.destroy() }
+        if gone.server.load > 0 {
+            gone.server.gauges.up.set(0)
+            gone.server.gauges.weight.set(0)
+            retired.append(gone.server)
+        } else {
+            forget(gone.server)
+        }
+    }
+
+    /// Out of the scrapes; but the same labels may belong to its successor at another address by now.
+    private func forget(_ server: PooledServer) {
+        if !servers.contains(where: { $0.server.name == server.name }) { server.gauges.destroy() }
     }
 
     // MARK: Changes
