@@ -6,7 +6,7 @@ import Wire
 
 /// The balancer's metrics, made once. Counters are shared by the loops and atomic.
 struct BalancerMetrics: Sendable {
-    private static let prefix = "balancer_"
+    static let prefix = "balancer_"
 
     let requestDuration = Timer(label: prefix + "request_duration_seconds", preferredDisplayUnit: .seconds)
     let retries = Counter(label: prefix + "retries_total")

@@ -19,21 +19,29 @@ extension BalancerService {
     /// Reads the configuration anew and applies it. Never throws: what happened is logged, fault by fault, and counted.
     @discardableResult
     package func reload(_ read: @Sendable () throws(BalancerError) -> BalancerConfiguration) async -> ConfigurationReload {
+        await reloadTellingFaults(read).result
+    }
+
+    /// The same for an operator who wants to be told what is wrong.
+    func reloadTellingFaults(
+        _ read: @Sendable () throws(BalancerError) -> BalancerConfiguration
+    ) async -> (result: ConfigurationReload, faults: [String]) {
         let result: ConfigurationReload
+        var faults: [String] = []
         do {
             let difference = try await apply(try read())
             result = difference.isEmpty ? .unchanged : .applied
             logger.log(.notice, "configuration \(result.rawValue)", [.changes: difference.keys.joined(separator: " ")])
         } catch let error as BalancerError {
             result = .refused
-            for fault in error.faults { logger.log(.error, "configuration refused", [.error: fault.description]) }
-            if error.faults.isEmpty { logger.log(.error, "configuration refused", [.error: error.description]) }
+            faults = error.faults.isEmpty ? [error.description] : error.faults.map(\.description)
         } catch {
             result = .refused
-            logger.log(.error, "configuration refused", [.error: "\(error)"])
+            faults = ["\(error)"]
         }
+        for fault in faults { logger.log(.error, "configuration refused", [.error: fault]) }
         state.withLock { $0.running?.services.metrics }?.reloads[result]?.increment()
-        return result
+        return (result, faults)
     }
 
     /// What a registry has found, by pool; it is the whole, and replaces what was found before. Before `listening` nobody is there to hear.

@@ -1,6 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 package import Logging
 package import Reactor
 import Synchronization
@@ -31,6 +32,9 @@ package final class BalancerService: Sendable {
         let relay: SnapshotRelay
         let services: LoopServices
         let sources: LoopBound<ServerSources>
+        let desk: LoopBound<AdminDesk>
+        /// The path of the admin socket, which goes with us.
+        let commands: String?
         var live: LiveConfiguration
     }
 
@@ -39,23 +43,31 @@ package final class BalancerService: Sendable {
     let loops: LoopGroup
     let logger: Logger
     private let writeAccessLine: (@Sendable ([UInt8]) -> Void)?
+    private let instance: String
+    private let readConfiguration: (@Sendable () throws(BalancerError) -> BalancerConfiguration)?
     private let metricsPage: @Sendable () -> String
     private let tallies = TallyBook()
     let changes = ApplyQueue()
     let state = Mutex(State())
 
+    /// `instance` is our name on pages and in `/health`; `readConfiguration` is for operators who want
+    /// the configuration to be read again, nil where it came from flags.
     /// `metricsPage` is what `GET /metrics` of the admin listener answers. The first of the loops also runs the health checks.
     /// `writeAccessLine` takes lines of the access log in HAProxy's format, on any loop; without it they go to the logger.
     package init(
         configuration: BalancerConfiguration,
+        instance: String = "balancer",
         loops: LoopGroup,
         logger: Logger,
         writeAccessLine: (@Sendable ([UInt8]) -> Void)? = nil,
+        readConfiguration: (@Sendable () throws(BalancerError) -> BalancerConfiguration)? = nil,
         metricsPage: @escaping @Sendable () -> String
     ) throws(BalancerError) {
         try configuration.validate()
         self.configuration = configuration
         routes = try RouteTable(configuration)
+        self.instance = instance
+        self.readConfiguration = readConfiguration
         self.loops = loops
         self.logger = logger
         self.writeAccessLine = writeAccessLine
@@ -145,13 +157,18 @@ package final class BalancerService: Sendable {
     private struct Sockets: Sendable {
         let listeners: [LiveConfiguration.OpenListener]
         let admin: ListenSocket?
+        /// Of the admin socket.
+        let commands: ListenSocket?
     }
 
     private func openSockets() throws(BalancerError) -> Sockets {
         let listeners = try LiveConfiguration.open(configuration.listeners, count: loops.loops.count)
         do throws(ReactorError) {
             let admin = try configuration.admin?.bind.map { endpoint throws(ReactorError) in try ListenSocket.open(endpoint) }
-            return Sockets(listeners: listeners, admin: admin?.first)
+            let commands = try configuration.admin?.socket.map { path throws(ReactorError) in
+                try ListenSocket.open(Endpoint(unix: path), mode: 0o660)
+            }
+            return Sockets(listeners: listeners, admin: admin?.first, commands: commands?.first)
         } catch {
             throw BalancerError(.listenFailed, error.message, underlying: error)
         }
@@ -159,6 +176,7 @@ package final class BalancerService: Sendable {
 
     /// The sockets are the loops' when this returns: each closes its own as soon as it accepts no more.
     private func start() async throws -> (Running, Addresses) {
+        let users = try AdminUsers(configuration.admin?.users ?? [])
         let sockets = try openSockets()
         let control = loops.loops[0]
         let keys = configuration.stickyKeys ?? randomKeys()
@@ -182,15 +200,11 @@ package final class BalancerService: Sendable {
         relay.connect(parts)
         for (index, part) in parts.enumerated() {
             let own = Self.share(of: index, configuration.listeners, sockets.listeners)
-            let admin = index == 0 ? sockets.admin : nil
             try await part.loop.run {
-                for (socket, traits) in own { try part.value.listen(on: socket, traits: traits, role: .traffic) }
-                if let admin {
-                    let traits = ListenerTraits(ListenerConfiguration(bind: Endpoint(admin.address)), address: admin.address)
-                    try part.value.listen(on: admin, traits: traits, role: .admin)
-                }
+                for (socket, traits) in own { try part.value.listen(on: socket, traits: traits) }
             }
         }
+        let desk = try await openAdmin(sockets, users, directory: directory, host: parts[0])
         try await control.run { directory.value.start() }
         var running = Running(
             directory: directory,
@@ -198,6 +212,8 @@ package final class BalancerService: Sendable {
             relay: relay,
             services: services,
             sources: sources,
+            desk: desk,
+            commands: configuration.admin?.socket,
             live: LiveConfiguration(configuration: configuration, routes: routes, keys: keys, listeners: sockets.listeners)
         )
         state.withLock { [running] in $0.running = running }
@@ -219,6 +235,29 @@ package final class BalancerService: Sendable {
         }
     }
 
+    /// On the control loop, where all of it lives.
+    private func openAdmin(
+        _ sockets: Sockets,
+        _ users: AdminUsers,
+        directory: LoopBound<PoolDirectory>,
+        host: LoopBound<BalancerLoop>
+    ) async throws -> LoopBound<AdminDesk> {
+        let bind = configuration.admin?.bind
+        let count = loops.loops.count
+        let reload = readConfiguration.map { read in
+            { @Sendable [weak self] () async -> [String] in await self?.reloadTellingFaults(read).faults ?? [] }
+        }
+        return try await host.loop.run {
+            let desk = AdminDesk(directory: directory.value, host: host.value, loops: count, reload: reload)
+            if let socket = sockets.admin {
+                let site = AdminSite(gate: AdminGate(users, bind: bind), desk: desk, host: host.value)
+                try host.value.listenForOperators(on: socket, site: site)
+            }
+            if let socket = sockets.commands { try host.value.listenForCommands(on: socket, desk: desk) }
+            return LoopBound(desk, loop: host.loop)
+        }
+    }
+
     private func randomKeys() -> StickyKeyRing {
         if configuration.pools.contains(where: { $0.sticky != nil }) {
             logger.log(.warning, "no sticky keys: a random one is used, and cookies end with this process", [:])
@@ -233,6 +272,7 @@ package final class BalancerService: Sendable {
             logger: logger,
             writeAccessLine: writeAccessLine,
             metricsPage: metricsPage,
+            instance: instance,
             tallies: tallies,
             directory: directory
         )
@@ -260,9 +300,11 @@ package final class BalancerService: Sendable {
         state.withLock { $0.running = nil }
         for part in running.parts { try? await part.loop.run { part.value.close() } }
         try? await running.directory.loop.run {
+            running.desk.value.stop()
             running.sources.value.stop()
             running.directory.value.stop()
         }
+        if let path = running.commands { unlink(path) }
     }
 
     private func settleListening(_ result: Result<Addresses, any Error>) {

@@ -183,6 +183,7 @@ enum Composition {
         let metrics = role.metrics
         let service = try BalancerService(
             configuration: configuration,
+            instance: role.name,
             loops: role.loops,
             logger: role.logger,
             metricsPage: { metrics.renderText() }

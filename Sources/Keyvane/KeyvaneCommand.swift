@@ -17,7 +17,7 @@ struct KeyvaneCommand: AsyncParsableCommand {
             """,
         subcommands: [
             DevCommand.self, WatchCommand.self, SetCommand.self, GetCommand.self, APICommand.self, GatewayCommand.self,
-            BalancerCommand.self,
+            BalancerCommand.self, ServersCommand.self,
             MigrateCommand.self, KeysCommand.self, TokenCommand.self, BenchCommand.self,
         ]
     )

@@ -7,7 +7,7 @@ import Wire
 struct ErrorPage {
     let status: Int
     let code: String
-    private let detail: String
+    let detail: String
     private var extraFields: [(name: String, value: String)] = []
 
     /// `retryAfter` in seconds, where it is known.
@@ -45,7 +45,7 @@ struct ErrorPage {
         )
     }
 
-    private var title: String {
+    var title: String {
         var text: [UInt8] = []
         text.append(ReasonPhrase.text(status))
         return String(decoding: text, as: UTF8.self)

@@ -116,6 +116,7 @@ final class Exchange: UpstreamUser {
             refuse(error)
             return consumed
         }
+        client.tally.add(head.length + consumed, to: .bytesIn)
         guard pool != nil else { return consumed }
         opening.append(rest.extracting(..<consumed))
         choose(head, bytes)

@@ -31,7 +31,6 @@ final class HTTP2Connection: ConnectionHandler, Timed {
     let host: BalancerLoop
     let shared: HTTP2Shared
     let listener: ListenerTraits
-    let role: ClientConnection.Role
     let tally: TrafficTally
     var sweepSlot = DeadlineSweep.noSlot
     private(set) var session: HTTP2Session?
@@ -52,10 +51,9 @@ final class HTTP2Connection: ConnectionHandler, Timed {
     private var stalledUntil = DeadlineSweep.never
     private var headUntil = DeadlineSweep.never
 
-    init(_ connection: Connection, listener: ListenerTraits, role: ClientConnection.Role, host: BalancerLoop) {
+    init(_ connection: Connection, listener: ListenerTraits, host: BalancerLoop) {
         self.connection = connection
         self.listener = listener
-        self.role = role
         self.host = host
         tally = host.tally(of: listener.address)
         shared = host.http2
@@ -63,7 +61,7 @@ final class HTTP2Connection: ConnectionHandler, Timed {
     }
 
     func start() {
-        host.clientCame(role)
+        host.clientCame()
         tally.add(to: .sessions)
         // The preface and the first SETTINGS have a head's time.
         headUntil = host.deadline(in: host.times.header)
@@ -317,6 +315,7 @@ final class HTTP2Connection: ConnectionHandler, Timed {
         closeStreams()
         session = nil
         host.sweep.remove(self)
-        host.clientLeft(role)
+        tally.add(to: .ended)
+        host.clientLeft()
     }
 }

@@ -32,7 +32,7 @@ final class BalancerLoop {
     private(set) lazy var http2 = HTTP2Shared(settings.limits.http2, head: settings.limits.head, loop: loop)
     private var listeners: [(socket: ListenSocket, listener: Listener)] = []
     /// Stays until the end: a drain is something to watch.
-    private var adminListener: Listener?
+    private var adminListeners: [Listener] = []
     private var sweepTimer: LoopTimer?
     private var pacer: TunnelPacer?
     private let closings: TunnelClosings
@@ -69,25 +69,21 @@ final class BalancerLoop {
     // MARK: Clients
 
     /// Accepts on a socket until the drain.
-    func listen(on socket: ListenSocket, traits: ListenerTraits, role: ClientConnection.Role) throws(ReactorError) {
-        let failed: (ReactorError) -> Void = { [settings] error in
-            settings.logger.log(.warning, "cannot accept a connection", [.error: error.description])
-        }
-        let listener = try Listener(socket, on: loop, failed: failed) { [weak self] connection in
+    func listen(on socket: ListenSocket, traits: ListenerTraits) throws(ReactorError) {
+        let listener = try Listener(socket, on: loop, failed: acceptFailed) { [weak self] connection in
             guard let self, !isClosed else {
                 connection.close()
                 return
             }
-            if role == .traffic, limits.http2.isAssumed || connection.tls?.applicationProtocol == "h2" {
-                HTTP2Connection(connection, listener: traits, role: role, host: self).start()
+            if limits.http2.isAssumed || connection.tls?.applicationProtocol == "h2" {
+                HTTP2Connection(connection, listener: traits, host: self).start()
             } else {
-                ClientConnection(connection, listener: traits, role: role, host: self).start()
+                ClientConnection(connection, listener: traits, host: self).start()
             }
         }
-        switch role {
-        case .traffic: listeners.append((socket, listener))
-        case .admin: adminListener = listener
-        }
+        listeners.append((socket, listener))
+        // From now on it is told of, whether somebody comes or not.
+        _ = tally(of: traits.address)
     }
 
     /// Listens on these sockets for clients, and on no other. Those that are open already go on with their new traits.
@@ -99,7 +95,31 @@ final class BalancerLoop {
             // Whoever has been let in by the kernel already is a client still.
             if wanted.contains(where: { $0.socket === socket }) { listener.close() } else { listener.closeAfterAccepting() }
         }
-        for (socket, traits) in wanted { try listen(on: socket, traits: traits, role: .traffic) }
+        for (socket, traits) in wanted { try listen(on: socket, traits: traits) }
+    }
+
+    /// Serves operators on a socket, until the end: a drain is something to watch.
+    func listenForOperators(on socket: ListenSocket, site: AdminSite) throws(ReactorError) {
+        adminListeners.append(
+            try Listener(socket, on: loop, failed: acceptFailed) { [weak self] connection in
+                guard let self, !isClosed else { return connection.close() }
+                AdminConnection(connection, host: self, site: site).start()
+            }
+        )
+    }
+
+    /// The same for commands on a Unix socket.
+    func listenForCommands(on socket: ListenSocket, desk: AdminDesk) throws(ReactorError) {
+        adminListeners.append(
+            try Listener(socket, on: loop, failed: acceptFailed) { [weak self] connection in
+                guard let self, !isClosed else { return connection.close() }
+                CommandSession(connection, host: self, desk: desk).start()
+            }
+        )
+    }
+
+    private var acceptFailed: (ReactorError) -> Void {
+        { [settings] error in settings.logger.log(.warning, "cannot accept a connection", [.error: error.description]) }
     }
 
     /// What this loop counts for a listener; a connection asks once.
@@ -110,13 +130,12 @@ final class BalancerLoop {
         return tally
     }
 
-    func clientCame(_ role: ClientConnection.Role) {
-        if role == .traffic { openClients += 1 }
+    func clientCame() {
+        openClients += 1
     }
 
     /// A client is gone, or has become a tunnel.
-    func clientLeft(_ role: ClientConnection.Role) {
-        guard role == .traffic else { return }
+    func clientLeft() {
         openClients -= 1
         checkDrained()
     }
@@ -188,7 +207,7 @@ final class BalancerLoop {
         drained = done
         for (_, listener) in listeners { listener.close() }
         listeners = []
-        for client in sweep.all(ClientConnection.self) where client.role == .traffic { client.drain() }
+        for client in sweep.all(ClientConnection.self) { client.drain() }
         for client in sweep.all(HTTP2Connection.self) { client.drain() }
         let tunnels = sweep.all(Tunnel.self)
         pacer = TunnelPacer(tunnels, pace: TunnelPace(limits, tunnels: tunnels.count, loops: loops), loop: loop)
@@ -214,7 +233,8 @@ final class BalancerLoop {
         isClosed = true
         for (_, listener) in listeners { listener.close() }
         listeners = []
-        adminListener?.close()
+        for listener in adminListeners { listener.close() }
+        adminListeners = []
         pacer?.stop()
         closings.stop()
         sweepTimer?.cancel()
@@ -223,5 +243,7 @@ final class BalancerLoop {
         for tunnel in sweep.all(Tunnel.self) { tunnel.deadlinePassed() }
         for client in sweep.all(ClientConnection.self) { client.close() }
         for client in sweep.all(HTTP2Connection.self) { client.close() }
+        for client in sweep.all(AdminConnection.self) { client.close() }
+        for session in sweep.all(CommandSession.self) { session.close() }
     }
 }

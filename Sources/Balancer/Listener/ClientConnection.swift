@@ -7,12 +7,6 @@ import Wire
 /// One client: reads heads, lets one exchange after the other have the connection, answers what the balancer answers itself.
 /// Confined to its loop; the sweep holds it until the connection is gone or has become a tunnel.
 final class ClientConnection: ClientStreamUser, Timed {
-    /// Which listener the client came to.
-    enum Role {
-        case traffic
-        case admin
-    }
-
     private enum Phase {
         /// Between requests, or within a head.
         case head
@@ -25,7 +19,6 @@ final class ClientConnection: ClientStreamUser, Timed {
     let connection: any ClientStream
     let host: BalancerLoop
     let listener: ListenerTraits
-    let role: Role
     /// Of its listener, on this loop.
     let tally: TrafficTally
     var sweepSlot = DeadlineSweep.noSlot
@@ -41,10 +34,9 @@ final class ClientConnection: ClientStreamUser, Timed {
     /// The HTTP/2 connection that this client is a stream of.
     private let parent: HTTP2Connection?
 
-    init(_ connection: any ClientStream, listener: ListenerTraits, role: Role, host: BalancerLoop) {
+    init(_ connection: any ClientStream, listener: ListenerTraits, host: BalancerLoop) {
         self.connection = connection
         self.listener = listener
-        self.role = role
         self.host = host
         tally = host.tally(of: listener.address)
         parent = nil
@@ -53,14 +45,13 @@ final class ClientConnection: ClientStreamUser, Timed {
     init(_ stream: HTTP2Stream, of parent: HTTP2Connection) {
         connection = stream
         listener = parent.listener
-        role = parent.role
         host = parent.host
         tally = parent.tally
         self.parent = parent
     }
 
     func start() {
-        host.clientCame(role)
+        host.clientCame()
         if parent == nil { tally.add(to: .sessions) }
         count(1)
         host.sweep.add(self, deadline: host.deadline(in: host.times.clientIdle))
@@ -151,7 +142,7 @@ final class ClientConnection: ClientStreamUser, Timed {
     /// A whole head. Returns how many bytes of `rest` belong to its body.
     private func begin(_ head: RequestHead, _ bytes: Span<UInt8>, rest: Span<UInt8>) -> Int {
         setDeadline(in: host.times.clientIdle)
-        if let page = OwnPage.find(head, in: bytes, role: role, host: host) {
+        if let page = OwnPage.find(head, in: bytes, host: host) {
             // Nobody reads a body here, so its sender is not listened to any longer.
             let keepsAlive = head.isPersistent && !hasEnded && !host.isDraining && BodyParser(head.framing).isComplete
             answer(page.bytes(keepAlive: keepsAlive, omitBody: head.method == .head), keepAlive: keepsAlive)
@@ -241,7 +232,7 @@ final class ClientConnection: ClientStreamUser, Timed {
     private func refuse(_ page: ErrorPage, asHTML: Bool, cause: TerminationCause) {
         let bytes = page.bytes(asHTML: asHTML, keepAlive: false, omitBody: false)
         let log = host.settings.accessLog
-        if log.isUsed, role == .traffic {
+        if log.isUsed {
             let origin = origin(address: connection.remoteAddress?.unmapped.host ?? "unknown")
             host.write(
                 LoggedRequest(
@@ -262,7 +253,7 @@ final class ClientConnection: ClientStreamUser, Timed {
     /// A whole answer of our own with the lines that all of them have here: HSTS and the preset's.
     func withOwnLines(_ answer: [UInt8]) -> [UInt8] {
         let (transport, preset) = (listener.transportSecurity, host.settings.securityLines)
-        guard role == .traffic, !transport.isEmpty || !preset.isEmpty, let lineEnd = answer.firstIndex(of: 0x0A) else { return answer }
+        guard !transport.isEmpty || !preset.isEmpty, let lineEnd = answer.firstIndex(of: 0x0A) else { return answer }
         return answer[...lineEnd] + transport + preset + answer[(lineEnd + 1)...]
     }
 
@@ -319,7 +310,7 @@ final class ClientConnection: ClientStreamUser, Timed {
         guard sweepSlot != DeadlineSweep.noSlot else { return }
         host.sweep.remove(self)
         count(-1)
-        host.clientLeft(role)
+        host.clientLeft()
     }
 
     // MARK: ClientStreamUser
@@ -365,6 +356,7 @@ final class ClientConnection: ClientStreamUser, Timed {
             exchange.clientGone()
         }
         phase = .gone
+        if parent == nil { tally.add(to: .ended) }
         leave()
     }
 }

@@ -46,6 +46,8 @@ final class LoopServices: Sendable {
     /// Takes lines of the access log in HAProxy's format; nil: the logger does.
     let writeAccessLine: (@Sendable ([UInt8]) -> Void)?
     let metricsPage: @Sendable () -> String
+    /// The name of this balancer.
+    let instance: String
     let tallies: TallyBook
     /// On the control loop, where the admin listener is too.
     let directory: LoopBound<PoolDirectory>
@@ -56,6 +58,7 @@ final class LoopServices: Sendable {
         logger: Logger,
         writeAccessLine: (@Sendable ([UInt8]) -> Void)?,
         metricsPage: @escaping @Sendable () -> String,
+        instance: String,
         tallies: TallyBook,
         directory: LoopBound<PoolDirectory>
     ) {
@@ -64,6 +67,7 @@ final class LoopServices: Sendable {
         self.logger = logger
         self.writeAccessLine = writeAccessLine
         self.metricsPage = metricsPage
+        self.instance = instance
         self.tallies = tallies
         self.directory = directory
     }

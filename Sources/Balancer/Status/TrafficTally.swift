@@ -6,7 +6,7 @@ import Synchronization
 /// What one loop has counted for one server, pool or listener. Written by that loop alone, so that an addition is a load and a store
 /// without a lock; read by the control loop, for which a count that is a moment old is good enough.
 final class TrafficTally: Sendable {
-    private let cells = InlineArray<16, Atomic<Int>> { _ in Atomic(0) }
+    private let cells = InlineArray<17, Atomic<Int>> { _ in Atomic(0) }
 
     func add(_ count: Int = 1, to item: TrafficItem) {
         let index = Int(item.rawValue)
@@ -37,8 +37,8 @@ enum TrafficItem: UInt8, CaseIterable {
     case bytesIn, bytesOut
     case connectFailures, serverFailures, clientAborts, refused
     case retries, redispatches
-    /// Connections (HTTP/2: streams) that came.
-    case sessions
+    /// Connections (HTTP/2: streams) that came, and that have gone.
+    case sessions, ended
 
     init(status: Int) {
         self =
@@ -58,6 +58,9 @@ struct TrafficTotals: Sendable, Equatable {
     private var counts = [Int](repeating: 0, count: TrafficItem.allCases.count)
 
     subscript(item: TrafficItem) -> Int { counts[Int(item.rawValue)] }
+
+    /// Sessions at this moment.
+    var open: Int { max(0, self[.sessions] - self[.ended]) }
 
     static func += (totals: inout TrafficTotals, tally: TrafficTally) {
         for item in TrafficItem.allCases { totals.counts[Int(item.rawValue)] += tally.value(item) }

@@ -89,6 +89,8 @@ final class Tunnel: ClientStreamUser, Timed {
         case .release:
             host.sweep.remove(self)
             place.server.tunnelClosed()
+            // A stream is none of the listener's connections.
+            if client is Connection { tally.add(to: .ended) }
             listener.sessions.change(by: -1)
             host.tunnelClosed()
             if let logged {

@@ -10,6 +10,12 @@ enum Terminal {
         do { try FileHandle.standardOutput.write(contentsOf: Data("\(text)\n".utf8)) } catch { exit(1) }
     }
 
+    /// On a terminal, unless somebody wants none (https://no-color.org).
+    static var hasColour: Bool {
+        let none = ProcessInfo.processInfo.environment["NO_COLOR"] ?? ""
+        return isatty(STDOUT_FILENO) == 1 && none.isEmpty
+    }
+
     /// What is not the answer itself goes to standard error, so that a pipe carries answers only.
     static func note(_ text: String) {
         try? FileHandle.standardError.write(contentsOf: Data("\(text)\n".utf8))

@@ -14,6 +14,10 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         kind = .tcp(host: host, port: port)
     }
 
+    package init(unix path: String) {
+        kind = .unix(path: path)
+    }
+
     /// - Throws: `address_invalid` with what is allowed.
     package init(parsing text: String) throws(ReactorError) {
         if text.hasPrefix("unix:") {

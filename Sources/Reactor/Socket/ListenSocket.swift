@@ -15,16 +15,21 @@ package final class ListenSocket: Sendable {
     }
 
     /// Opens `count` sockets on one endpoint, one per loop: the kernel spreads the connections (SO_REUSEPORT). Port 0 picks one port for all.
-    /// A Unix socket has one; a stale file at its path is replaced, a live one is refused.
+    /// A Unix socket has one; a stale file at its path is replaced, a live one is refused. `mode` is who may connect to it.
     ///
     /// - Throws: `address_in_use`, `address_invalid`, `permission_denied`.
-    package static func open(_ endpoint: Endpoint, count: Int = 1, backlog: Int32 = 4096) throws(ReactorError) -> [ListenSocket] {
+    package static func open(
+        _ endpoint: Endpoint,
+        count: Int = 1,
+        backlog: Int32 = 4096,
+        mode: UInt32? = nil
+    ) throws(ReactorError) -> [ListenSocket] {
         guard let address = endpoint.numeric else {
             throw ReactorError(.addressInvalid, "listen on \(endpoint): write a numeric address, or an empty host for every address")
         }
         if case .unix(let path) = address {
             try removeStale(path)
-            return [try open(address, shared: false, backlog: backlog)]
+            return [try open(address, shared: false, backlog: backlog, mode: mode)]
         }
         let first = try open(address, shared: count > 1, backlog: backlog)
         var sockets = [first]
@@ -32,12 +37,20 @@ package final class ListenSocket: Sendable {
         return sockets
     }
 
-    private static func open(_ address: SocketAddress, shared: Bool, backlog: Int32) throws(ReactorError) -> ListenSocket {
+    private static func open(
+        _ address: SocketAddress,
+        shared: Bool,
+        backlog: Int32,
+        mode: UInt32? = nil
+    ) throws(ReactorError) -> ListenSocket {
         let descriptor = try Descriptor.socket(family: address.family)
         descriptor.setOption(SOL_SOCKET, SO_REUSEADDR, 1)
         if shared { descriptor.setOption(SOL_SOCKET, SO_REUSEPORT, 1) }
+        // Before the bind, which makes the file: at no moment may others connect. Elsewhere than on Linux the second call does it.
+        if let mode { _ = fchmod(descriptor.number, mode) }
         let bound = try address.withSockaddr { bind(descriptor.number, $0, $1) == 0 ? 0 : errno }
         guard bound == 0 else { throw ReactorError.system("listen on \(address)", errno: bound) }
+        if let mode, case .unix(let path) = address { chmod(path, mode) }
         guard listen(descriptor.number, backlog) == 0 else { throw ReactorError.system("listen on \(address)", errno: errno) }
         let actual = descriptor.localAddress ?? address
         return ListenSocket(descriptor, address: actual)

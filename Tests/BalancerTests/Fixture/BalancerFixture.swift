@@ -99,7 +99,7 @@ struct BalancerFixture: Sendable {
     func serversDocument() async throws -> String {
         let client = try await admin()
         defer { client.close() }
-        return try await client.request("GET /v1/servers HTTP/1.1\r\nHost: a\r\n\r\n").text
+        return try await client.request("GET /v1/servers HTTP/1.1\r\nHost: localhost\r\n\r\n").text
     }
 
     func untilServer(_ name: String, is state: String) async throws {
