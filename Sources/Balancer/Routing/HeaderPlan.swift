@@ -4,7 +4,7 @@
 import Wire
 
 /// Header rules of one direction as bytes, made once when the settings are adopted. Immutable; costs a message nothing while it is empty.
-struct HeaderPlan: Sendable {
+final class HeaderPlan: Sendable {
     static let none = HeaderPlan(HeaderRules.Changes())
 
     private struct Default: Sendable {

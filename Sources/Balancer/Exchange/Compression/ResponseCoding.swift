@@ -1,6 +1,11 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+// Compression: gzip for the routes that ask for it.
+// Flows through: a response's head -> `ResponseCoding`; its content -> `ResponseCompressor` -> chunks.
+// Owner: an exchange owns its compressor; a loop has a bounded number of them.
+// Must hold: what was sent is not held back; nothing is compressed twice, in part, or against anybody's word.
+
 import Wire
 
 /// What a compressing route does to one response.

@@ -1,6 +1,11 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+// Answers: what the balancer says in a server's place.
+// Flows through: a `Refusal`, or a fault of a message -> `ErrorPage` -> JSON, a pool's own HTML (`ErrorPages`) or plain HTML.
+// Owner: nobody; a page is made when it is needed, pools' files are read when the settings are adopted.
+// Must hold: nothing of the request is repeated, no product and no version told, and whoever may try again is told when.
+
 import Wire
 
 /// An answer of the balancer's own to a request it can't have served: JSON (RFC 9457) or, for browsers, HTML. Tells no product and no version.

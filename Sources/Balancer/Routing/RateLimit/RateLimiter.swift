@@ -1,6 +1,11 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+// Rate limits: how many requests a second a client may make.
+// Flows through: a request's token or address -> a hash -> its bucket -> admitted, or when to come again.
+// Owner: a route has its limiter, which outlives changes of the configuration that don't touch it; shards are guarded by their mutexes.
+// Must hold: one limit over all loops; bounded memory; no token is kept.
+
 import Synchronization
 
 /// A token bucket for each key, over all loops: the limit holds in total. Sharded by the key's hash, so that loops rarely meet; each shard is
