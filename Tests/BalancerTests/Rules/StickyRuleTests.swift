@@ -98,3 +98,33 @@ import Testing
         }
     }
 }
+
+/// What attackers write into the cookie.
+@Suite struct StickyForgeryTests {
+    /// Base64 has several spellings of some bytes (`+` and `-`, unused bits); whatever verifies is the token that was signed.
+    @Test func damagedTokensAreForged() throws {
+        let signer = StickySigner(try StickyKeyRing(parsing: "first:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), pool: "web")
+        var generator = SeededGenerator(seed: 46)
+        var accepted = 0
+        for round in 0..<60_000 {
+            let token = StickyToken(tag: generator.next(), issued: UInt32(round), expires: UInt32(round) + 60)
+            let original = Array(signer.sign(token).utf8)
+            var text = original
+            for _ in 0..<Int.random(in: 1...3, using: &generator) where !text.isEmpty {
+                let index = Int.random(in: 0..<text.count, using: &generator)
+                switch Int.random(in: 0..<5, using: &generator) {
+                case 0: text[index] = UInt8.random(in: 0...255, using: &generator)
+                case 1: text[index] = UInt8(ascii: "A") + UInt8.random(in: 0..<26, using: &generator)
+                case 2: text.remove(at: index)
+                case 3: text.insert(text[index], at: index)
+                default: text.swapAt(index, Int.random(in: 0..<text.count, using: &generator))
+                }
+            }
+            guard let verified = signer.verify(text.span) else { continue }
+            accepted += 1
+            #expect(verified.token == token && verified.key == 0)
+        }
+        // Some damage was none: two equal letters swapped.
+        #expect(accepted < 6000)
+    }
+}
