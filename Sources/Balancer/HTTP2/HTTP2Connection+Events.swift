@@ -69,8 +69,10 @@ extension HTTP2Connection: HTTP2SessionEvents {
         case .refused(let fault):
             let stream = HTTP2Stream(id, endsStream ? .none : .chunked, isHead: block.isHead, connection: self)
             streams[id] = stream
-            host.settings.metrics.countRejected(fault.code)
-            stream.write(ErrorPage(fault).bytes(asHTML: false, keepAlive: true, omitBody: block.isHead))
+            // It has the deadlines of every client: a window that stays shut mustn't hold the answer for ever.
+            let client = ClientConnection(stream, of: self)
+            client.start()
+            client.refuse(fault, asHTML: false)
         case .request(let shape):
             let stream = HTTP2Stream(id, shape, isHead: block.isHead, connection: self)
             streams[id] = stream

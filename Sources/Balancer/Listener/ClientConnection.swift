@@ -132,11 +132,16 @@ final class ClientConnection: ClientStreamUser, Timed {
                 ?? ErrorPage.prefersHTML(host.requestParser.head.fields, in: bytes)
             if partial == nil { host.requestParser.reset() }
             partial = nil
-            host.settings.metrics.countRejected(error.code)
-            tally.answered(error.status, cause: .refused)
-            refuse(ErrorPage(error), asHTML: prefersHTML, cause: .refused)
+            refuse(error, asHTML: prefersHTML)
             return nil
         }
+    }
+
+    /// A head that breaks the rules; a stream's may do so before there is any text of it.
+    func refuse(_ fault: HTTPFault, asHTML: Bool) {
+        host.settings.metrics.countRejected(fault.code)
+        tally.answered(fault.status, cause: .refused)
+        refuse(ErrorPage(fault), asHTML: asHTML, cause: .refused)
     }
 
     /// A whole head. Returns how many bytes of `rest` belong to its body.

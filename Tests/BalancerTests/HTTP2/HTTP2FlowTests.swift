@@ -94,6 +94,9 @@ import Testing
             }
             let message = try await client.message(5)
             #expect(message.status == "408" || message.reset != nil)
+            // Nor does an answer of our own wait for ever.
+            client.send(.headers(7, [(":method", "CONNECT"), (":authority", "a:443")]))
+            #expect(try await client.message(7).reset != nil)
             // With nothing left open, the connection is idle, and ends in order.
             try await client.untilEnd()
             #expect(client.goAway?.code == 0)
