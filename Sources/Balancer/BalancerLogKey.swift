@@ -7,6 +7,7 @@ import Logging
 enum BalancerLogKey: String {
     case bytes, changes, cause, client, command, connectTime, duration, error, frontend, headTime, line, method, path, pool, queued,
         queueTime
+    case listener, names
     case reason, received, request, responseTime, retries, server, servers, state, status, sticky, tls, version
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Metrics
+import Reactor
 import Wire
 
 /// The balancer's metrics, made once. Counters are shared by the loops and atomic.
@@ -21,7 +22,7 @@ struct BalancerMetrics: Sendable {
                 ($0, Counter(label: Self.prefix + "config_reloads_total", dimensions: [("result", $0.rawValue)]))
             }
         )
-        let reasons = HTTPFault.allCases.map(\.code) + Refusal.allCases.map(\.rawValue)
+        let reasons = HTTPFault.allCases.map(\.code) + Refusal.allCases.map(\.rawValue) + ArrivalFailure.codes
         rejected = Dictionary(
             uniqueKeysWithValues: Set(reasons).map {
                 ($0, Counter(label: Self.prefix + "rejected_total", dimensions: [("reason", $0)]))

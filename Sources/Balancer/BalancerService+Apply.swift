@@ -59,6 +59,7 @@ extension BalancerService {
         try new.validate()
         let routes = try RouteTable(new, keeping: before.routes)
         let open = try LiveConfiguration.open(new.listeners, keeping: before.listeners, count: loops.loops.count)
+        try identities.adopt(new.secureListeners)
         let difference = ConfigurationDifference(from: before.configuration, to: new)
 
         // A random key, once there is one, lasts as long as no other is configured.
@@ -77,7 +78,7 @@ extension BalancerService {
         // A drain has closed them all, and none may come back.
         if new.listeners != before.configuration.listeners, !isDraining {
             for (index, part) in running.parts.enumerated() {
-                let own = Self.share(of: index, new.listeners, open)
+                let own = share(of: index, new.listeners, open)
                 try await part.loop.run { try part.value.listen(on: own) }
             }
         } else {

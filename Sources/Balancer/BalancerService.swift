@@ -47,6 +47,7 @@ package final class BalancerService: Sendable {
     private let readConfiguration: (@Sendable () throws(BalancerError) -> BalancerConfiguration)?
     private let metricsPage: @Sendable () -> String
     private let tallies = TallyBook()
+    let identities = ListenerIdentities()
     let changes = ApplyQueue()
     let state = Mutex(State())
 
@@ -164,7 +165,8 @@ package final class BalancerService: Sendable {
     private func openSockets() throws(BalancerError) -> Sockets {
         let listeners = try LiveConfiguration.open(configuration.listeners, count: loops.loops.count)
         do throws(ReactorError) {
-            let admin = try configuration.admin?.bind.map { endpoint throws(ReactorError) in try ListenSocket.open(endpoint) }
+            let admin = try configuration.admin?.bind.map { endpoint throws(ReactorError) in try ListenSocket.open(endpoint, isShared: true)
+            }
             let commands = try configuration.admin?.socket.map { path throws(ReactorError) in
                 try ListenSocket.open(Endpoint(unix: path), mode: 0o660)
             }
@@ -177,6 +179,7 @@ package final class BalancerService: Sendable {
     /// The sockets are the loops' when this returns: each closes its own as soon as it accepts no more.
     private func start() async throws -> (Running, Addresses) {
         let users = try AdminUsers(configuration.admin?.users ?? [])
+        try identities.adopt(configuration.secureListeners)
         let sockets = try openSockets()
         let control = loops.loops[0]
         let keys = configuration.stickyKeys ?? randomKeys()
@@ -199,7 +202,7 @@ package final class BalancerService: Sendable {
         }
         relay.connect(parts)
         for (index, part) in parts.enumerated() {
-            let own = Self.share(of: index, configuration.listeners, sockets.listeners)
+            let own = share(of: index, configuration.listeners, sockets.listeners)
             try await part.loop.run {
                 for (socket, traits) in own { try part.value.listen(on: socket, traits: traits) }
             }
@@ -223,15 +226,17 @@ package final class BalancerService: Sendable {
     }
 
     /// One loop's sockets with what their clients have in common.
-    static func share(
+    func share(
         of index: Int,
         _ listeners: [ListenerConfiguration],
         _ open: [LiveConfiguration.OpenListener]
     ) -> [(socket: ListenSocket, traits: ListenerTraits)] {
-        zip(listeners, open).compactMap { listener, open in
+        let securePort = listeners.first { $0.tls != nil }?.bind.port
+        return zip(listeners, open).compactMap { listener, open in
             guard index < open.sockets.count else { return nil }
             let socket = open.sockets[index]
-            return (socket, ListenerTraits(listener, address: socket.address))
+            let identity = identities.identity(of: listener.bind)
+            return (socket, ListenerTraits(listener, address: socket.address, identity: identity, securePort: securePort))
         }
     }
 
@@ -243,6 +248,7 @@ package final class BalancerService: Sendable {
         host: LoopBound<BalancerLoop>
     ) async throws -> LoopBound<AdminDesk> {
         let bind = configuration.admin?.bind
+        let identity = bind.flatMap { identities.identity(of: $0) }
         let count = loops.loops.count
         let reload = readConfiguration.map { read in
             { @Sendable [weak self] () async -> [String] in await self?.reloadTellingFaults(read).faults ?? [] }
@@ -251,7 +257,7 @@ package final class BalancerService: Sendable {
             let desk = AdminDesk(directory: directory.value, host: host.value, loops: count, reload: reload)
             if let socket = sockets.admin {
                 let site = AdminSite(gate: AdminGate(users, bind: bind), desk: desk, host: host.value)
-                try host.value.listenForOperators(on: socket, site: site)
+                try host.value.listenForOperators(on: socket, site: site, identity: identity)
             }
             if let socket = sockets.commands { try host.value.listenForCommands(on: socket, desk: desk) }
             return LoopBound(desk, loop: host.loop)
@@ -280,14 +286,9 @@ package final class BalancerService: Sendable {
 
     // MARK: End
 
+    /// Meanwhile the files of certificates are looked at, off the loops: a disk may be slow.
     private func untilCancelled() async {
-        // The stream ends with the task; nothing is ever sent through it.
-        let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
-        await withTaskCancellationHandler {
-            for await _ in stream {}
-        } onCancel: {
-            continuation.finish()
-        }
+        while (try? await Task.sleep(for: .seconds(2))) != nil { identities.refresh(logger) }
     }
 
     private static func drain(_ part: LoopBound<BalancerLoop>, loops: Int) async {

@@ -33,6 +33,8 @@ final class BalancerLoop {
     private var listeners: [(socket: ListenSocket, listener: Listener)] = []
     /// Stays until the end: a drain is something to watch.
     private var adminListeners: [Listener] = []
+    /// While a successor takes over: see `leaveListeners`.
+    private var yieldTimer: LoopTimer?
     private var sweepTimer: LoopTimer?
     private var pacer: TunnelPacer?
     private let closings: TunnelClosings
@@ -70,7 +72,7 @@ final class BalancerLoop {
 
     /// Accepts on a socket until the drain.
     func listen(on socket: ListenSocket, traits: ListenerTraits) throws(ReactorError) {
-        let listener = try Listener(socket, on: loop, failed: acceptFailed) { [weak self] connection in
+        let listener = try Listener(socket, on: loop, options: arrivalOptions(traits), failed: acceptFailed) { [weak self] connection in
             guard let self, !isClosed else {
                 connection.close()
                 return
@@ -91,17 +93,17 @@ final class BalancerLoop {
         guard !isDraining, !isClosed else { return }
         let before = listeners
         listeners = []
-        for (socket, listener) in before {
-            // Whoever has been let in by the kernel already is a client still.
-            if wanted.contains(where: { $0.socket === socket }) { listener.close() } else { listener.closeAfterAccepting() }
+        for (_, listener) in before {
+            // Whoever has been let in by the kernel already is a client still, and handshakes go on.
+            listener.closeAfterAccepting()
         }
         for (socket, traits) in wanted { try listen(on: socket, traits: traits) }
     }
 
     /// Serves operators on a socket, until the end: a drain is something to watch.
-    func listenForOperators(on socket: ListenSocket, site: AdminSite) throws(ReactorError) {
+    func listenForOperators(on socket: ListenSocket, site: AdminSite, identity: TLSServerIdentity?) throws(ReactorError) {
         adminListeners.append(
-            try Listener(socket, on: loop, failed: acceptFailed) { [weak self] connection in
+            try Listener(socket, on: loop, options: handshakeOptions(identity), failed: acceptFailed) { [weak self] connection in
                 guard let self, !isClosed else { return connection.close() }
                 AdminConnection(connection, host: self, site: site).start()
             }
@@ -120,6 +122,40 @@ final class BalancerLoop {
 
     private var acceptFailed: (ReactorError) -> Void {
         { [settings] error in settings.logger.log(.warning, "cannot accept a connection", [.error: error.description]) }
+    }
+
+    /// The handshake alone.
+    private func handshakeOptions(_ identity: TLSServerIdentity?) -> ListenerOptions {
+        var options = ListenerOptions()
+        options.tls = identity
+        options.turnedAway = { [settings] failure, peer in
+            settings.metrics.countRejected(failure.code)
+            settings.logger.log(.debug, "a client was turned away", [.client: peer?.host ?? "-", .reason: failure.code])
+        }
+        return options
+    }
+
+    /// What a client has to do before it is one.
+    private func arrivalOptions(_ traits: ListenerTraits) -> ListenerOptions {
+        var options = handshakeOptions(traits.identity)
+        // What is trusted and how much is allowed may change while the listener is open.
+        options.admit = { [weak self] address in
+            guard let self, address.map(isTrusted) != true else { return .admitted(permit: nil) }
+            return settings.shared.connectionCap.admit(address, limit: limits.connectionsPerAddress)
+        }
+        if traits.acceptsProxyProtocol {
+            options.prelude = ListenerPrelude { [weak self] peer in
+                guard let self, let peer else { return false }
+                return isTrusted(peer)
+            } read: { bytes in
+                ProxyParser.verdict(bytes)
+            }
+        }
+        return options
+    }
+
+    private func isTrusted(_ address: SocketAddress) -> Bool {
+        settings.trustedProxies.contains { $0.contains(address) }
     }
 
     /// What this loop counts for a listener; a connection asks once.
@@ -205,18 +241,43 @@ final class BalancerLoop {
         }
         isDraining = true
         drained = done
-        for (_, listener) in listeners { listener.close() }
-        listeners = []
-        for client in sweep.all(ClientConnection.self) { client.drain() }
-        for client in sweep.all(HTTP2Connection.self) { client.drain() }
+        leaveListeners(loops: loops)
+        drainClients()
         let tunnels = sweep.all(Tunnel.self)
         pacer = TunnelPacer(tunnels, pace: TunnelPace(limits, tunnels: tunnels.count, loops: loops), loop: loop)
         drainTimer = loop.after(limits.drain) { [weak self] in self?.endDrain() }
         checkDrained()
     }
 
+    /// Where a successor listens on the same address, it gets the new clients from here on, and those who are on their way to us have half a
+    /// second to arrive: nobody meets a closed door.
+    private func leaveListeners(loops: Int) {
+        var yields = false
+        for (socket, _) in listeners where socket.yield(count: loops) { yields = true }
+        guard yields else { return closeListeners() }
+        yieldTimer = loop.after(.milliseconds(500)) { [weak self] in
+            guard let self else { return }
+            yieldTimer = nil
+            let sockets = listeners.map(\.socket)
+            closeListeners()
+            settings.shared.socketRest.leave(sockets, loops: loops)
+            drainClients()
+            checkDrained()
+        }
+    }
+
+    private func closeListeners() {
+        for (_, listener) in listeners { listener.closeAfterAccepting() }
+        listeners = []
+    }
+
+    private func drainClients() {
+        for client in sweep.all(ClientConnection.self) { client.drain() }
+        for client in sweep.all(HTTP2Connection.self) { client.drain() }
+    }
+
     private func checkDrained() {
-        if isDraining, openClients == 0, openTunnels == 0 { endDrain() }
+        if isDraining, yieldTimer == nil, openClients == 0, openTunnels == 0 { endDrain() }
     }
 
     private func endDrain() {
@@ -233,6 +294,8 @@ final class BalancerLoop {
         isClosed = true
         for (_, listener) in listeners { listener.close() }
         listeners = []
+        yieldTimer?.cancel()
+        yieldTimer = nil
         for listener in adminListeners { listener.close() }
         adminListeners = []
         pacer?.stop()

@@ -153,6 +153,14 @@ final class ClientConnection: ClientStreamUser, Timed {
             answer(page.bytes(keepAlive: keepsAlive, omitBody: head.method == .head), keepAlive: keepsAlive)
             return 0
         }
+        if let redirect = listener.redirect {
+            let keepsAlive = head.isPersistent && !hasEnded && !host.isDraining && BodyParser(head.framing).isComplete
+            if let bytes = redirect.answer(head, bytes, forwarding, keepAlive: keepsAlive) {
+                tally.answered(redirect.status, cause: .done)
+                answer(bytes, keepAlive: keepsAlive)
+                return 0
+            }
+        }
         let exchange = Exchange(self, head, in: bytes, hasEnded: hasEnded)
         phase = .exchange(exchange)
         return exchange.begin(head, bytes, rest: rest)

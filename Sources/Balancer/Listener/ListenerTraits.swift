@@ -14,9 +14,20 @@ final class ListenerTraits: Sendable {
     let transportSecurity: [UInt8]
     let sessions = SessionCount()
 
-    init(_ configuration: ListenerConfiguration, address: SocketAddress) {
+    /// Its certificates; nil where it is plain.
+    let identity: TLSServerIdentity?
+    /// Peers begin with a PROXY header.
+    let acceptsProxyProtocol: Bool
+    /// Where its clients are sent to https.
+    let redirect: HTTPSRedirect?
+
+    /// `securePort` is the port of the TLS listener that a redirect leads to.
+    init(_ configuration: ListenerConfiguration, address: SocketAddress, identity: TLSServerIdentity? = nil, securePort: UInt16? = nil) {
         name = configuration.bind.description
         self.address = address
+        self.identity = identity
+        acceptsProxyProtocol = configuration.acceptsProxyProtocol
+        redirect = configuration.redirectHTTPS.map { HTTPSRedirect(status: $0, port: securePort == 443 ? nil : securePort) }
         isSecure = configuration.tls != nil
         transportSecurity = isSecure ? configuration.hsts?.line ?? [] : []
     }

@@ -49,6 +49,8 @@ final class LoopServices: Sendable {
     /// The name of this balancer.
     let instance: String
     let tallies: TallyBook
+    let connectionCap = ConnectionCap()
+    let socketRest = SocketRest()
     /// On the control loop, where the admin listener is too.
     let directory: LoopBound<PoolDirectory>
 

@@ -19,6 +19,8 @@ final class ArrivalQueue {
     private var ready: [Arrival] = []
     private var isAdvancing = false
     private var timer: LoopTimer?
+    /// Itself, where its listener is gone and arrivals are left.
+    private var ownHold: ArrivalQueue?
 
     init(_ options: ListenerOptions, on loop: Loop, arrived: @escaping (Connection) -> Void) {
         self.options = options
@@ -46,6 +48,11 @@ final class ArrivalQueue {
         }
     }
 
+    /// Nobody comes any more; those who are here have their time.
+    func outliveListener() {
+        if first != nil { ownHold = self }
+    }
+
     private func remove(_ arrival: Arrival) {
         let next = arrival.next
         next?.previous = arrival.previous
@@ -54,6 +61,7 @@ final class ArrivalQueue {
         arrival.next = nil
         arrival.previous = nil
         count -= 1
+        if first == nil { ownHold = nil }
     }
 
     private func turnAway(_ arrival: Arrival, _ failure: ArrivalFailure) {

@@ -75,8 +75,15 @@ package final class Connection {
         case closed
     }
 
-    init(_ descriptor: consuming Descriptor, _ session: TLSSession? = nil, remote: SocketAddress?, on loop: Loop) throws(ReactorError) {
+    init(
+        _ descriptor: consuming Descriptor,
+        _ session: TLSSession? = nil,
+        remote: SocketAddress?,
+        _ arrival: ArrivalFacts? = nil,
+        on loop: Loop
+    ) throws(ReactorError) {
         self.loop = loop
+        self.arrival = arrival
         remoteAddress = remote
         isTLS = session != nil
         if case .unix? = remote {} else { descriptor.setStreamOptions() }

@@ -44,38 +44,39 @@ package final class Listener {
         arrivals.closeAll()
     }
 
-    /// The same, but takes those first who wait to be accepted: they believe that they are connected.
+    /// The same without a loss: who waits to be accepted is taken in first, and handshakes under way go on to their end.
     package func closeAfterAccepting() {
-        accept()
-        close()
+        while accept() {}
+        poll?.close()
+        poll = nil
+        arrivals.outliveListener()
     }
 
-    private func accept() {
+    /// True where more may wait.
+    @discardableResult
+    private func accept() -> Bool {
         // At most 64 a turn, so that a storm of connects cannot starve the sockets that are already open.
         for _ in 0..<64 {
-            guard poll != nil else { return }
+            guard poll != nil else { return false }
             let number = cuv_accept(socket.descriptor.number)
             guard number >= 0 else {
                 switch errno {
-                case EAGAIN: return
+                case EAGAIN: return false
                 case EINTR, ECONNABORTED, EPROTO: continue
                 case let number:
                     pause(ReactorError.system("accept a connection", errno: number))
-                    return
+                    return false
                 }
             }
             let descriptor = Descriptor(owning: number)
             let remote = descriptor.remoteAddress
             do throws(ReactorError) {
-                if options.isPlain {
-                    accepted(try Connection(descriptor, remote: remote, on: loop))
-                } else {
-                    try receive(descriptor, remote)
-                }
+                try receive(descriptor, remote)
             } catch {
                 failed(error)
             }
         }
+        return true
     }
 
     private func receive(_ descriptor: consuming Descriptor, _ peer: SocketAddress?) throws(ReactorError) {
@@ -89,14 +90,14 @@ package final class Listener {
             case nil: break
             }
         }
+        guard options.tls != nil || options.prelude != nil else {
+            let facts = permit.map { ArrivalFacts(peer: peer, permit: $0) }
+            accepted(try Connection(descriptor, remote: peer, facts, on: loop))
+            return
+        }
         if case .unix? = peer {} else { descriptor.setStreamOptions() }
         let deadline = loop.milliseconds + options.timeout.wholeMilliseconds
-        let arrival = try Arrival(descriptor, peer: peer, permit: permit, options, deadline: deadline, on: loop)
-        if options.tls == nil, options.prelude == nil, case .finished(let connection) = arrival.advance() {
-            accepted(connection)
-        } else {
-            arrivals.add(arrival)
-        }
+        arrivals.add(try Arrival(descriptor, peer: peer, permit: permit, options, deadline: deadline, on: loop))
     }
 
     /// Without a free descriptor the socket stays readable; polling on would burn the loop.

@@ -15,9 +15,6 @@ package struct ListenerOptions {
     package var turnedAway: (ArrivalFailure, SocketAddress?) -> Void = { _, _ in }
 
     package init() {}
-
-    /// Accepted sockets are connections at once.
-    var isPlain: Bool { tls == nil && prelude == nil && admit == nil }
 }
 
 /// May one more client come in?

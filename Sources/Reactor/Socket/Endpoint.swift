@@ -51,6 +51,14 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// nil for a Unix socket.
+    package var port: UInt16? {
+        switch kind {
+        case .tcp(_, let port): port
+        case .unix: nil
+        }
+    }
+
     /// Its name or numeric address; a Unix socket has none.
     var host: String {
         switch kind {

@@ -15,12 +15,14 @@ package final class ListenSocket: Sendable {
     }
 
     /// Opens `count` sockets on one endpoint, one per loop: the kernel spreads the connections (SO_REUSEPORT). Port 0 picks one port for all.
-    /// A Unix socket has one; a stale file at its path is replaced, a live one is refused. `mode` is who may connect to it.
+    /// A Unix socket has one; a stale file at its path is replaced, a live one is refused. `isShared` lets another process of the same user
+    /// listen there too, which is how a successor takes over. `mode` is who may connect to a Unix socket.
     ///
     /// - Throws: `address_in_use`, `address_invalid`, `permission_denied`.
     package static func open(
         _ endpoint: Endpoint,
         count: Int = 1,
+        isShared: Bool = false,
         backlog: Int32 = 4096,
         mode: UInt32? = nil
     ) throws(ReactorError) -> [ListenSocket] {
@@ -31,7 +33,7 @@ package final class ListenSocket: Sendable {
             try removeStale(path)
             return [try open(address, shared: false, backlog: backlog, mode: mode)]
         }
-        let first = try open(address, shared: count > 1, backlog: backlog)
+        let first = try open(address, shared: isShared || count > 1, backlog: backlog)
         var sockets = [first]
         for _ in 1..<max(count, 1) { sockets.append(try open(first.address, shared: true, backlog: backlog)) }
         return sockets

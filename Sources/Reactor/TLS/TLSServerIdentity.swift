@@ -19,9 +19,18 @@ package final class TLSServerIdentity: Sendable {
     /// The names that choose a certificate, for logs.
     package var serverNames: [String] { current.serverNames }
 
-    /// For connections from now on; sessions of earlier ones can still be taken up. Where it throws nothing has changed.
-    package func replace(_ options: TLSServerOptions) throws(ReactorError) {
-        let new = try TLSServerContext(options, tickets: tickets)
+    /// Loads what `adopt` then shows; nothing has changed yet.
+    package func prepare(_ options: TLSServerOptions) throws(ReactorError) -> TLSServerContext {
+        try TLSServerContext(options, tickets: tickets)
+    }
+
+    /// For connections from now on; sessions of earlier ones can still be taken up.
+    package func adopt(_ new: TLSServerContext) {
         context.withLock { $0 = new }
+    }
+
+    /// Both; where it throws nothing has changed.
+    package func replace(_ options: TLSServerOptions) throws(ReactorError) {
+        adopt(try prepare(options))
     }
 }

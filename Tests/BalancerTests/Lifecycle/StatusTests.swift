@@ -98,10 +98,13 @@ import Wire
                 listeners: [Endpoint(host: "127.0.0.1", port: 0)],
                 pools: [PoolConfiguration(name: "web", servers: [])]
             )
-            configuration.admin = fixture.addresses.admin.map { AdminConfiguration(bind: Endpoint($0)) }
+            // Balancers share addresses with their successors, but with nobody else.
+            let taken = try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0))[0]
+            configuration.admin = AdminConfiguration(bind: Endpoint(taken.address))
             let service = try BalancerService(configuration: configuration, loops: fixture.outer, logger: fixture.log.logger) { "" }
             await #expect(throws: BalancerError.self) { try await service.run() }
             await #expect(throws: BalancerError.self) { _ = try await service.listening() }
+            withExtendedLifetime(taken) {}
         }
     }
 }

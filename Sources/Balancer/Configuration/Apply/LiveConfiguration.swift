@@ -35,7 +35,9 @@ struct LiveConfiguration: Sendable {
                 continue
             }
             do throws(ReactorError) {
-                opened.append(OpenListener(bind: listener.bind, sockets: try ListenSocket.open(listener.bind, count: count)))
+                opened.append(
+                    OpenListener(bind: listener.bind, sockets: try ListenSocket.open(listener.bind, count: count, isShared: true))
+                )
             } catch {
                 throw BalancerError(.listenFailed, error.message, underlying: error)
             }
