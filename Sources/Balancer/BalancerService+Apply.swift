@@ -44,6 +44,11 @@ extension BalancerService {
         return (result, faults)
     }
 
+    /// Some pool asks for what a registry finds.
+    package var wantsDiscovery: Bool {
+        state.withLock { $0.running?.live.configuration.pools.contains { !$0.discover.isEmpty } } ?? false
+    }
+
     /// What a registry has found, by pool; it is the whole, and replaces what was found before. Before `listening` nobody is there to hear.
     package func discover(_ sets: [String: [DiscoveredServer]]) {
         guard let sources = state.withLock({ $0.running?.sources }) else { return }

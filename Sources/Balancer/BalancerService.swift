@@ -92,9 +92,11 @@ package final class BalancerService: Sendable {
     }
 
     /// Listens and serves until the task is cancelled; then everything that is open is closed at once. `drain` first for a gentle end.
-    package func run() async throws {
+    ///
+    /// - Parameter bound: called once every address is bound and before anybody is served; what needs special rights is over then.
+    package func run(bound: @Sendable () throws -> Void = {}) async throws {
         do {
-            let (running, addresses) = try await start()
+            let (running, addresses) = try await start(bound)
             settleListening(.success(addresses))
             await untilCancelled()
             await stop(running)
@@ -177,10 +179,11 @@ package final class BalancerService: Sendable {
     }
 
     /// The sockets are the loops' when this returns: each closes its own as soon as it accepts no more.
-    private func start() async throws -> (Running, Addresses) {
+    private func start(_ bound: @Sendable () throws -> Void) async throws -> (Running, Addresses) {
         let users = try AdminUsers(configuration.admin?.users ?? [])
         try identities.adopt(configuration.secureListeners)
         let sockets = try openSockets()
+        try bound()
         let control = loops.loops[0]
         let keys = configuration.stickyKeys ?? randomKeys()
         let relay = SnapshotRelay()

@@ -7,7 +7,6 @@
 // Must hold: a role leaves the registry's `ready` state before it refuses anybody, and its databases outlive whatever uses them.
 
 import API
-import Balancer
 import Crypto
 import Foundation
 import Gateway
@@ -158,37 +157,6 @@ enum Composition {
                 }
             },
         ]
-    }
-
-    // MARK: Balancer
-
-    static func balancer(_ role: Role, pools: [PoolConfiguration]) async throws -> [Component] {
-        var configuration = BalancerConfiguration(
-            listeners: [try role.settings.endpoint(.listen, fallback: "127.0.0.1:8080")],
-            pools: pools
-        )
-        configuration.admin = AdminConfiguration(bind: try role.settings.endpoint(.admin))
-        if let keys = role.settings.text(.stickyKeys) {
-            do {
-                configuration.stickyKeys = try StickyKeyRing(parsing: keys)
-            } catch {
-                throw SettingsError(.stickyKeys, error.message)
-            }
-        }
-        let format = try role.settings.required(.accessLog)
-        guard let accessLog = AccessLogFormat(rawValue: format) else {
-            throw SettingsError(.accessLog, "'\(format)' is none of: \(AccessLogFormat.allCases.map(\.rawValue).joined(separator: ", "))")
-        }
-        configuration.accessLog = AccessLogRule(accessLog)
-        let metrics = role.metrics
-        let service = try BalancerService(
-            configuration: configuration,
-            instance: role.name,
-            loops: role.loops,
-            logger: role.logger,
-            metricsPage: { metrics.renderText() }
-        )
-        return [Component("balancer", drain: { await service.drain() }) { try await service.run() }]
     }
 
     // MARK: Without a role

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Dispatch
 import Glibc
 import KeyvaneClient
 
@@ -24,8 +25,20 @@ struct KeyvaneCommand: AsyncParsableCommand {
 }
 
 @main enum Main {
+    /// Not async: the runtime would end the first thread, and leave behind what glibc takes for no thread of ours any more. It would keep
+    /// root's rights when the balancer gives them up.
+    static func main() {
+        let isOver = DispatchSemaphore(value: 0)
+        // The first thread waits for it, and does nothing else.
+        Task {
+            await run()
+            isOver.signal()
+        }
+        isOver.wait()
+    }
+
     /// Exit codes: 0, 1 (failed), 2 (usage). ArgumentParser's own 64 for usage is not what shell scripts expect.
-    static func main() async {
+    private static func run() async {
         acceptStopSignals()
         do {
             var command = try KeyvaneCommand.parseAsRoot()

@@ -63,7 +63,7 @@ struct DevCommand: AsyncParsableCommand {
         _ = try ListenSocket.open(plan.listen)
         try await LoopGroup.withLoops(count: 1, name: "dev") { group in
             let processes = ProcessGroup(loop: group.loops[0], logger: Logger(label: "dev"))
-            let signals = try await StopSignals.watch(on: group.loops[0])
+            let signals = try await Signals.watch(Signals.stop, on: group.loops[0])
             Terminal.line("Starting PostgreSQL, Redis, \(apis) APIs, \(gateways) gateways and the balancer …")
             let cluster = try await DevCluster.start(plan, in: folder, processes: processes)
             let outcome = await Task { try await serve(cluster, program: plan.program, until: signals) }.result

@@ -111,12 +111,18 @@ package struct Setting: Hashable, Sendable {
         summary: "keys of the balancer's cookies, base64 of 32 bytes each, separated by commas; the first signs, all verify",
         isSecret: true
     )
-    static let accessLog = Setting(key: "accessLog", fallback: "json", summary: "the balancer's access log: json or off")
+    static let accessLog = Setting(key: "accessLog", fallback: "json", summary: "the balancer's access log: json, httplog or off")
+    static let discover = Setting(
+        key: "discover",
+        fallback: nil,
+        summary: "Redis URL of the registry in which the balancer finds APIs and gateways; a file's discover uses redis without it",
+        isSecret: true
+    )
     static let admin = Setting(key: "admin", fallback: "127.0.0.1:9100", summary: "the balancer's admin listener")
 
     package static let all: [Setting] = [
         listen, name, postgres, databaseTimeout, redis, masterKeys, masterKeysFile, rootToken, cluster, advertise, changeChannel,
         drainDelay, maximumBody, maximumImport, origins, maximumConnections, maximumConnectionsPerToken, handshakeRate, maximumMessage,
-        maximumEnvironments, messageRate, keepChanges, keepAudit, loops, logLevel, logFormat, stickyKeys, accessLog, admin,
+        maximumEnvironments, messageRate, keepChanges, keepAudit, loops, logLevel, logFormat, stickyKeys, accessLog, discover, admin,
     ]
 }

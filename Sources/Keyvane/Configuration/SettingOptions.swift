@@ -45,19 +45,30 @@ struct GatewayOptions: ParsableArguments {
     }
 }
 
-/// The flags of every long-running role.
+/// The flags of APIs and gateways.
 struct ProcessOptions: ParsableArguments {
     @Option(help: "YAML file with settings; flags and KEYVANE_* variables win over it.") var config: String?
+    @OptionGroup var process: ProcessFlags
+
+    var checkConfig: Bool { process.checkConfig }
+
+    func settings(_ flags: [Setting: String]) async throws -> Settings {
+        try await process.settings(flags, file: config)
+    }
+}
+
+/// The flags of every long-running role.
+struct ProcessFlags: ParsableArguments {
     @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel: String?
     @Option(help: "json or text.") var logFormat: String?
     @Flag(help: "Check the settings and exit.") var checkConfig = false
 
-    func settings(_ flags: [Setting: String]) async throws -> Settings {
+    func settings(_ flags: [Setting: String], file: String?) async throws -> Settings {
         let own = [Setting.logLevel: logLevel, .logFormat: logFormat].compactMapValues { $0 }
         return try await Settings(
             flags: flags.merging(own) { _, own in own },
             environment: ProcessInfo.processInfo.environment,
-            file: config
+            file: file
         )
     }
 }

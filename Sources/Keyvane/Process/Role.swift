@@ -39,7 +39,7 @@ struct Role: Sendable {
         let count = try settings.count(.loops) ?? LoopGroup.usableProcessors
         let hurried = Hurry()
         try await LoopGroup.withLoops(count: count, name: kind) { [logger] loops in
-            let signals = try await StopSignals.watch(on: loops.loops[0])
+            let signals = try await Signals.watch(Signals.stop, on: loops.loops[0])
             let role = Role(
                 settings: settings,
                 name: name,

@@ -28,6 +28,14 @@ package enum ConfigurationFile {
         return try parse(text, path: path)
     }
 
+    /// The files that the file names, also where it can't be used as it is.
+    package static func references(of path: String, withCertificates: Bool) -> [String] {
+        guard let text = try? FileContent.text(path, atMost: maximumBytes), let root = FileReading(path: path).compose(text),
+            let configuration = balancer(root)
+        else { return [] }
+        return withCertificates ? configuration.referencedFiles.map(\.path) : configuration.watchedFiles
+    }
+
     /// - Parameter path: where the text comes from; what it refers to lies relative to it.
     package static func parse(_ text: String, path: String) throws(BalancerError) -> BalancerConfiguration {
         let reading = FileReading(path: path)

@@ -4,12 +4,14 @@
 import Glibc
 import Reactor
 
-/// SIGTERM and SIGINT as they arrive; nothing else of the process hears of them.
-enum StopSignals {
-    static func watch(on loop: Loop) async throws -> AsyncStream<Int32> {
+/// Signals as they arrive; nothing else of the process hears of them.
+enum Signals {
+    static let stop = [SIGTERM, SIGINT]
+
+    static func watch(_ numbers: [Int32], on loop: Loop) async throws -> AsyncStream<Int32> {
         let (signals, continuation) = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingOldest(8))
         try await loop.run {
-            for number in [SIGTERM, SIGINT] {
+            for number in numbers {
                 // The loop keeps the watchers until it ends.
                 _ = try SignalWatcher(number, on: loop) { continuation.yield(number) }
             }

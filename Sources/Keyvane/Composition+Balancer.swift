@@ -1,0 +1,36 @@
+// Keyvane
+// SPDX-License-Identifier: Apache-2.0
+
+import Balancer
+import Glibc
+import Reactor
+import Telemetry
+
+extension Composition {
+    static func balancer(_ role: Role, _ configuration: BalancerConfiguration, from source: BalancerSource) async throws -> [Component] {
+        let metrics = role.metrics
+        let service = try BalancerService(
+            configuration: configuration,
+            instance: role.name,
+            loops: role.loops,
+            logger: role.logger,
+            metricsPage: { metrics.renderText() }
+        )
+        let watch = ConfigurationWatch(source: source, service: service)
+        let finder = try InstanceFinder(role.settings, loop: role.loops.loops[0], name: role.name, logger: role.logger)
+        let hangups = try await Signals.watch([SIGHUP], on: role.loops.loops[0])
+        return [
+            Component("discovery") { try await finder.run(for: service) },
+            Component("configuration") { try await watch.run(hangups: hangups) },
+            Component("balancer", drain: { await service.drain() }) {
+                try await service.run {
+                    try Privileges.drop(
+                        user: configuration.user,
+                        group: configuration.group,
+                        handingOver: [configuration.admin?.socket].compactMap { $0 }
+                    )
+                }
+            },
+        ]
+    }
+}
