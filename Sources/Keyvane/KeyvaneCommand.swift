@@ -30,7 +30,7 @@ struct KeyvaneCommand: AsyncParsableCommand {
     static func main() {
         let isOver = DispatchSemaphore(value: 0)
         // The first thread waits for it, and does nothing else.
-        Task {
+        Task.detached {
             await run()
             isOver.signal()
         }

@@ -113,7 +113,9 @@ extension ClusterSuite {
                     try await Self.untilAlive(port)
                     // Gateways without a database are not ready; the registry is told what a ready one would tell it.
                     let (tap, own) = (try RedisTap(redis.url), try freePort())
-                    let other = try await bench.start(["balancer", "--listen", "127.0.0.1:\(own)", "--pool", "web=127.0.0.1:1", "--admin", "127.0.0.1:0"])
+                    let other = try await bench.start([
+                        "balancer", "--listen", "127.0.0.1:\(own)", "--pool", "web=127.0.0.1:1", "--admin", "127.0.0.1:0",
+                    ])
                     try await Self.untilAlive(own)
                     @Sendable func register(_ state: String) throws {
                         let record =
