@@ -9,11 +9,14 @@ import Telemetry
 extension Composition {
     static func balancer(_ role: Role, _ configuration: BalancerConfiguration, from source: BalancerSource) async throws -> [Component] {
         let metrics = role.metrics
+        var readAgain: (@Sendable () throws(BalancerError) -> BalancerConfiguration)?
+        if case .file = source.origin { readAgain = source.read }
         let service = try BalancerService(
             configuration: configuration,
             instance: role.name,
             loops: role.loops,
             logger: role.logger,
+            readConfiguration: readAgain,
             metricsPage: { metrics.renderText() }
         )
         let watch = ConfigurationWatch(source: source, service: service)
