@@ -11,7 +11,9 @@ enum FileList {
         defer { closedir(stream) }
         var names: [String] = []
         while let entry = readdir(stream) {
-            names.append(withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
+            // In place: an entry is as long as its name, so a copy of the whole type would read beyond the last one.
+            guard let offset = MemoryLayout<dirent>.offset(of: \.d_name) else { throw DeadlinePassed(folder) }
+            names.append(String(cString: UnsafeRawPointer(entry).advanced(by: offset).assumingMemoryBound(to: CChar.self)))
         }
         return names
     }

@@ -41,26 +41,6 @@ import Wire
         }
     }
 
-    /// A server that takes nothing is no slow client.
-    @Test func waitingForTheServerIsNotSlowness() async throws {
-        let configure: @Sendable (inout BalancerConfiguration) throws -> Void = { configuration in
-            configuration.limits.bodyGrace = .seconds(2)
-            configuration.limits.bodyRate = 4_000_000
-        }
-        try await BalancerFixture.with(configure: configure, script: { _, request in .ok("\(request.body.count)") }) { fixture in
-            let size = 24 << 20
-            let warm = try await fixture.client()
-            _ = try await warm.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            try await fixture.backends[0].setReading(false)
-            let client = try await fixture.client()
-            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(size)\r\n\r\n")
-            client.send([UInt8](repeating: 0x61, count: size))
-            try await fixture.waitAtLeast(milliseconds: 7000)
-            try await fixture.backends[0].setReading(true)
-            #expect(try await client.response(to: .post).status == 200)
-        }
-    }
-
     /// The refusal of a large body must arrive although the client is still sending and the server has hung up.
     @Test(arguments: [false, true])
     func earlyRefusalsArrive(_ closes: Bool) async throws {
