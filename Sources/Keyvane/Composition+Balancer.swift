@@ -16,6 +16,8 @@ extension Composition {
             instance: role.name,
             loops: role.loops,
             logger: role.logger,
+            // Lines of HAProxy's format go where its tools can read them, apart from the log.
+            writeAccessLine: { LogOutput.standardOutput.write($0) },
             readConfiguration: readAgain,
             metricsPage: { metrics.renderText() }
         )

@@ -15,6 +15,7 @@ import Synchronization
 /// where the descriptor takes only part of it.
 package final class LogOutput: Sendable {
     package static let standardError = LogOutput(descriptor: STDERR_FILENO)
+    package static let standardOutput = LogOutput(descriptor: STDOUT_FILENO)
 
     private let descriptor: Mutex<Int32>
     private let lost = Atomic<Int>(0)
@@ -26,7 +27,7 @@ package final class LogOutput: Sendable {
     /// Lines that could not be written whole: the reader is gone, or has taken nothing for a second.
     package var linesLost: Int { lost.load(ordering: .relaxed) }
 
-    func write(_ line: [UInt8]) {
+    package func write(_ line: [UInt8]) {
         let isWritten = descriptor.withLock { descriptor in
             line.withUnsafeBytes { Self.write($0, to: descriptor) }
         }
