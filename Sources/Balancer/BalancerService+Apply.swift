@@ -63,6 +63,7 @@ extension BalancerService {
         // Everything that can fail comes before anything that changes.
         try new.validate()
         let routes = try RouteTable(new, keeping: before.routes)
+        let users = try AdminUsers(new.admin?.users ?? [])
         let open = try LiveConfiguration.open(new.listeners, keeping: before.listeners, count: loops.loops.count)
         try identities.adopt(new.secureListeners)
         let difference = ConfigurationDifference(from: before.configuration, to: new)
@@ -75,9 +76,16 @@ extension BalancerService {
         // In one turn, so that no loop sees routes to pools that it doesn't have.
         try await sources.loop.run { relay.publish(settings, sources.value.apply(new, keys: keys)) }
 
+        try await adopt(users, of: new, running)
+
         let isDraining = state.withLock { state in
             if state.isStopping { return true }
-            state.running?.live = LiveConfiguration(configuration: new, routes: routes, keys: keys, listeners: open)
+            var inForce = new
+            // Of what was bound at the start: see `adopt`.
+            inForce.admin?.bind = before.configuration.admin?.bind
+            inForce.admin?.socket = before.configuration.admin?.socket
+            if (new.admin == nil) != (before.configuration.admin == nil) { inForce.admin = before.configuration.admin }
+            state.running?.live = LiveConfiguration(configuration: inForce, routes: routes, keys: keys, listeners: open)
             return false
         }
         // A drain has closed them all, and none may come back.
@@ -90,5 +98,16 @@ extension BalancerService {
             for part in running.parts { try await part.loop.run { _ = part.value.settings } }
         }
         return difference
+    }
+
+    /// The admin listener stays where it was bound at the start. Users that are meant for another address must not open this one.
+    private func adopt(_ users: AdminUsers, of new: BalancerConfiguration, _ running: Running) async throws {
+        let old = running.live.configuration.admin
+        guard new.admin?.bind == old?.bind, new.admin?.socket == old?.socket else {
+            logger.log(.warning, "the admin listener stays as it is until a restart", [.changes: "admin"])
+            return
+        }
+        guard let site = running.site else { return }
+        try await site.loop.run { site.value.adopt(users) }
     }
 }

@@ -33,6 +33,7 @@ package final class BalancerService: Sendable {
         let services: LoopServices
         let sources: LoopBound<ServerSources>
         let desk: LoopBound<AdminDesk>
+        let site: LoopBound<AdminSite>?
         /// The path of the admin socket, which goes with us.
         let commands: String?
         var live: LiveConfiguration
@@ -210,7 +211,7 @@ package final class BalancerService: Sendable {
                 for (socket, traits) in own { try part.value.listen(on: socket, traits: traits) }
             }
         }
-        let desk = try await openAdmin(sockets, users, directory: directory, host: parts[0])
+        let (desk, site) = try await openAdmin(sockets, users, directory: directory, host: parts[0])
         try await control.run { directory.value.start() }
         var running = Running(
             directory: directory,
@@ -219,6 +220,7 @@ package final class BalancerService: Sendable {
             services: services,
             sources: sources,
             desk: desk,
+            site: site,
             commands: configuration.admin?.socket,
             live: LiveConfiguration(configuration: configuration, routes: routes, keys: keys, listeners: sockets.listeners)
         )
@@ -249,7 +251,7 @@ package final class BalancerService: Sendable {
         _ users: AdminUsers,
         directory: LoopBound<PoolDirectory>,
         host: LoopBound<BalancerLoop>
-    ) async throws -> LoopBound<AdminDesk> {
+    ) async throws -> (desk: LoopBound<AdminDesk>, site: LoopBound<AdminSite>?) {
         let bind = configuration.admin?.bind
         let identity = bind.flatMap { identities.identity(of: $0) }
         let count = loops.loops.count
@@ -258,12 +260,14 @@ package final class BalancerService: Sendable {
         }
         return try await host.loop.run {
             let desk = AdminDesk(directory: directory.value, host: host.value, loops: count, reload: reload)
+            var bound: LoopBound<AdminSite>?
             if let socket = sockets.admin {
                 let site = AdminSite(gate: AdminGate(users, bind: bind), desk: desk, host: host.value)
                 try host.value.listenForOperators(on: socket, site: site, identity: identity)
+                bound = LoopBound(site, loop: host.loop)
             }
             if let socket = sockets.commands { try host.value.listenForCommands(on: socket, desk: desk) }
-            return LoopBound(desk, loop: host.loop)
+            return (LoopBound(desk, loop: host.loop), bound)
         }
     }
 

@@ -7,18 +7,31 @@ import Wire
 
 /// Who may see and change what. Confined to the control loop, owned by the site.
 final class AdminGate {
-    private let users: AdminUsers
+    private var users: AdminUsers
     /// Host names that lead here by themselves; nil where users prove who they are.
-    private let localNames: Set<String>?
+    private var localNames: Set<String>?
+    private let bind: Endpoint?
     /// Under the tokens in forms; ends with the process, and so do they.
     private let formKey = SymmetricKey(size: .bits256)
     private var throttle = LoginThrottle()
 
     init(_ users: AdminUsers, bind: Endpoint?) {
         self.users = users
+        self.bind = bind
+        localNames = Self.localNames(users, bind)
+    }
+
+    /// Others from now on; who showed a password that counts no more is asked at the next request.
+    func adopt(_ users: AdminUsers) {
+        self.users = users
+        localNames = Self.localNames(users, bind)
+    }
+
+    private static func localNames(_ users: AdminUsers, _ bind: Endpoint?) -> Set<String>? {
+        guard users.isEmpty else { return nil }
         var names: Set<String> = ["localhost", "[::1]"]
         if case .tcp(let host, _)? = bind?.kind, !host.isEmpty { names.insert(host.contains(":") ? "[\(host)]" : host.lowercased()) }
-        localNames = users.isEmpty ? names : nil
+        return names
     }
 
     /// The visitor, or what to answer instead.

@@ -16,6 +16,10 @@ final class AdminSite {
         self.host = host
     }
 
+    func adopt(_ users: AdminUsers) {
+        gate.adopt(users)
+    }
+
     /// `done` is called once, now or later, on this loop.
     func answer(_ request: AdminRequest, _ done: @escaping (AdminAnswer) -> Void) {
         guard let path = Path(request.path) else {

@@ -47,8 +47,6 @@ package struct ServerConfiguration: Sendable, Hashable {
     package var route: String?
     /// Used only while no other server is up.
     package var isBackup = false
-    /// The name its address was found under: what its certificate is for. nil where the address says so itself.
-    package var hostName: String?
 
     package init(name: String, address: Endpoint, weight: Int = 1) {
         self.name = name

@@ -125,6 +125,29 @@ import Testing
         }
     }
 
+    @Test func operatorsComeAndGoAtOnce() async throws {
+        try await ConfigurationFolder.with { folder in
+            try folder.write("secret\n", to: "password")
+            try await BalancerFixture.with { fixture in
+                var configuration = try await Self.configuration(fixture)
+                func status(_ fields: String = "") async throws -> Int {
+                    let client = try await fixture.admin()
+                    defer { client.close() }
+                    return try await client.request("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\(fields)\r\n").status
+                }
+                #expect(try await status() == 200)
+                configuration.admin?.users = [.init(name: "ops", passwordFile: "\(folder.path)/password", role: .viewer)]
+                #expect(try await fixture.service.apply(configuration).keys == ["admin"])
+                #expect(try await status() == 401)
+                #expect(try await status("Authorization: Basic b3BzOnNlY3JldA==\r\n") == 200)
+                // Users of another address don't open this one.
+                configuration.admin = nil
+                try await fixture.service.apply(configuration)
+                #expect(try await status() == 401)
+            }
+        }
+    }
+
     @Test func aReloadIsCountedAndLogged() async throws {
         try await BalancerFixture.with { fixture in
             let configuration = try await Self.configuration(fixture)

@@ -36,7 +36,6 @@ package struct ResolvedNames: Sendable, Equatable {
                 // 64 characters are a name's limit, and an address of IPv6 has 39.
                 single.name = "\(server.name.prefix(24))-\(address.host.replacing(":", with: "_"))"
                 single.address = Endpoint(host: address.host, port: port)
-                single.hostName = host
                 return single
             }
         }

@@ -91,6 +91,8 @@ final class ServerSources {
     private func refresh() -> [PoolSnapshot] {
         let resolved = names?.resolved ?? ResolvedNames()
         let wanted = pools.map { pool in
+            // A certificate is for the name: where that is what's checked, each connect looks the name up.
+            guard pool.tls == nil || pool.tls?.serverName != nil else { return pool }
             var pool = pool
             pool.servers = resolved.spread(pool.servers)
             return pool
