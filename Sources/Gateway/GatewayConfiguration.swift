@@ -9,6 +9,8 @@ package struct GatewayConfiguration: Sendable {
     /// The instance's name, in `ready` and `/health`.
     package var name: String
     package var version = "0.0.0"
+    /// nil: plain.
+    package var tls: TLSServerOptions?
     package var origins = OriginRule.sameHost
     /// Watching connections that are let in; the composition root gives the descriptor limit less 256.
     package var maximumConnections = 10_000

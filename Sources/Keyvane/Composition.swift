@@ -32,6 +32,9 @@ enum Composition {
         var configuration = APIConfiguration()
         configuration.host = host.isEmpty ? "0.0.0.0" : host
         configuration.port = Int(port)
+        configuration.tls = try role.settings.serverTLS().map {
+            APITLS(certificate: $0.certificate, key: $0.key, clientAuthorities: $0.clientAuthorities)
+        }
         configuration.instance = role.name
         configuration.version = version
         configuration.drainDelay = try role.settings.duration(.drainDelay)
@@ -47,7 +50,7 @@ enum Composition {
         let registry = backends.registry(role, address: try await backends.advertised(role, listen), connections: { 0 })
         var hooks = APIHooks()
         hooks.askedToDrain = { $0 ? registry.update(state: .draining) : registry.resumed() }
-        let service = APIService(
+        let service = try APIService(
             configuration: configuration,
             store: backends.store,
             publisher: publisher,
@@ -103,6 +106,11 @@ enum Composition {
         var configuration = GatewayConfiguration(listen: listen, name: role.name)
         configuration.version = version
         let settings = role.settings
+        configuration.tls = try settings.serverTLS().map {
+            var options = TLSServerOptions(certificates: [.init(certificate: $0.certificate, key: $0.key)])
+            options.clientAuthorities = $0.clientAuthorities
+            return options
+        }
         // The rest is for the listeners, the databases and the log.
         let room = max(Role.descriptorLimit - 256, 64)
         configuration.maximumConnections = try settings.count(.maximumConnections, atMost: room) ?? room

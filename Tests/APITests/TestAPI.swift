@@ -82,7 +82,7 @@ func withAPI(
         let client = RedisClient(notifier, on: loops.next(), metrics: notifierMetrics, logger: logger)
         let authenticator = MessageAuthenticator(key: Array("key of the tests".utf8))
         let registry = PrometheusRegistry()
-        let service = APIService(
+        let service = try APIService(
             configuration: configuration,
             store: store,
             publisher: ChangePublisher(client, authenticator: authenticator, metrics: notifierMetrics),

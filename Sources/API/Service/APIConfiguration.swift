@@ -6,6 +6,8 @@ package struct APIConfiguration: Sendable {
     /// Where it listens; port 0 takes a free one, see `APIService.listening()`.
     package var host = "127.0.0.1"
     package var port = 0
+    /// nil: plain.
+    package var tls: APITLS?
     /// This process's name in health answers and in the registry.
     package var instance = "api"
     package var version = "0.0.0"
@@ -30,4 +32,18 @@ package struct APIConfiguration: Sendable {
     package var maximumAnnouncementBytes = 16_777_216
 
     package init() {}
+}
+
+/// PEM files; certificate and key may be the same one.
+package struct APITLS: Sendable {
+    package var certificate: String
+    package var key: String
+    /// Of authorities: every client must show a certificate of one of them.
+    package var clientAuthorities: String?
+
+    package init(certificate: String, key: String, clientAuthorities: String? = nil) {
+        self.certificate = certificate
+        self.key = key
+        self.clientAuthorities = clientAuthorities
+    }
 }

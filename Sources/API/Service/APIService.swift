@@ -44,6 +44,7 @@ package final class APIService: Sendable {
     /// - Parameters:
     ///   - redis: for health checks; the caller runs it, as it runs the store, longer than this service.
     ///   - metricsText: what `/metrics` answers.
+    /// - Throws: `tls_files_invalid`, where a file of `configuration.tls` can't be used.
     package init(
         configuration: APIConfiguration,
         store: ConfigurationStore,
@@ -55,7 +56,7 @@ package final class APIService: Sendable {
         hooks: APIHooks = APIHooks(),
         metricsFactory: any MetricsFactory = MetricsSystem.factory,
         logger: Logger
-    ) {
+    ) throws {
         let metrics = APIMetrics(factory: metricsFactory)
         let bell = ChangeBell(limit: configuration.maximumLongPolls, metrics: metrics)
         let channel = ChangeChannelState()
@@ -104,7 +105,7 @@ package final class APIService: Sendable {
         let address = Latch<ListenAddress>()
         let application = Application(
             router: Self.router(routes, Authenticator(store: store, cache: tokens), audit, configuration, metrics),
-            server: .http1(configuration: Self.connections(configuration)),
+            server: try ServerTLS.builder(.http1(configuration: Self.connections(configuration)), configuration.tls),
             configuration: ApplicationConfiguration(address: .hostname(configuration.host, port: configuration.port), backlog: 1_024),
             onServerRunning: { channel in
                 address.set(.success(ListenAddress(host: configuration.host, port: channel.localAddress?.port ?? configuration.port)))

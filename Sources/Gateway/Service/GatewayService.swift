@@ -108,6 +108,7 @@ package final class GatewayService: Sendable {
     }
 
     private func start() async throws -> LoopBound<FeedRoom> {
+        let identity = try configuration.tls.map { options throws(ReactorError) in try TLSServerIdentity(options) }
         let listenSockets = try ListenSocket.open(configuration.listen, count: loops.loops.count)
         let feedLoop = loops.loops[0]
         let (configuration, source, queue, audit, status, sockets, pulse, metrics, logger) =
@@ -161,7 +162,7 @@ package final class GatewayService: Sendable {
         if let doorbell { try await feedLoop.run { room.value.subscribe(doorbell, logger: logger) } }
         // Accepting comes last: whoever gets in finds everything there. A Unix socket has one listener.
         for (socket, bound) in zip(listenSockets, sockets.all) {
-            try await bound.loop.run { try bound.value.start(socket) }
+            try await bound.loop.run { try bound.value.start(socket, identity) }
         }
         for bound in sockets.all.dropFirst(listenSockets.count) { try await bound.loop.run { bound.value.start() } }
         settle(.open(listenSockets[0].address))

@@ -82,12 +82,15 @@ final class SocketLoop {
 
     // MARK: Life
 
-    /// Accepts on the socket.
-    func start(_ socket: ListenSocket) throws(ReactorError) {
+    /// Accepts on the socket, with TLS where the gateway has an identity.
+    func start(_ socket: ListenSocket, _ identity: TLSServerIdentity?) throws(ReactorError) {
         start()
+        var options = ListenerOptions()
+        options.tls = identity
         listener = try Listener(
             socket,
             on: loop,
+            options: options,
             failed: { [logger] error in logger.error("A connection cannot be accepted", metadata: ["error": "\(error)"]) },
             accepted: { [weak self] connection in self?.accepted(connection) }
         )

@@ -20,6 +20,21 @@ package struct Setting: Hashable, Sendable {
     }
 
     static let listen = Setting(key: "listen", fallback: nil, summary: "address to listen on: HOST:PORT, :PORT or unix:/PATH")
+    static let tlsCertificate = Setting(
+        key: "tlsCertificate",
+        fallback: nil,
+        summary: "PEM file with the certificate of an API or gateway and its chain; with it they speak TLS only"
+    )
+    static let tlsKey = Setting(
+        key: "tlsKey",
+        fallback: nil,
+        summary: "PEM file with its key, without a password; default: the file of tlsCertificate"
+    )
+    static let tlsClientCa = Setting(
+        key: "tlsClientCa",
+        fallback: nil,
+        summary: "PEM file of authorities; every client must show a certificate of one of them"
+    )
     static let name = Setting(key: "name", fallback: nil, summary: "the instance's name in logs, watch frames and the registry")
     static let postgres = Setting(
         key: "postgres",
@@ -121,7 +136,8 @@ package struct Setting: Hashable, Sendable {
     static let admin = Setting(key: "admin", fallback: "127.0.0.1:9100", summary: "the balancer's admin listener")
 
     package static let all: [Setting] = [
-        listen, name, postgres, databaseTimeout, redis, masterKeys, masterKeysFile, rootToken, cluster, advertise, changeChannel,
+        listen, tlsCertificate, tlsKey, tlsClientCa, name, postgres, databaseTimeout, redis, masterKeys, masterKeysFile, rootToken, cluster,
+        advertise, changeChannel,
         drainDelay, maximumBody, maximumImport, origins, maximumConnections, maximumConnectionsPerToken, handshakeRate, maximumMessage,
         maximumEnvironments, messageRate, keepChanges, keepAudit, loops, logLevel, logFormat, stickyKeys, accessLog, discover, admin,
     ]

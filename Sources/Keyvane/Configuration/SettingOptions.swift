@@ -7,6 +7,9 @@ import Foundation
 /// The flags that API and gateway share.
 struct InstanceOptions: ParsableArguments {
     @Option(help: "Address to listen on: HOST:PORT, :PORT or unix:/PATH.") var listen: String?
+    @Option(help: "PEM file with the certificate and its chain; with it only TLS is spoken.") var tlsCertificate: String?
+    @Option(help: "PEM file with its key; default: the certificate's file.") var tlsKey: String?
+    @Option(help: "PEM file of authorities; every client must show a certificate of one of them.") var tlsClientCa: String?
     @Option(help: "The instance's name in logs, frames and the registry.") var name: String?
     @Option(help: "PostgreSQL URL. Better in KEYVANE_POSTGRES: others on this machine can read a command line.") var postgres: String?
     @Option(help: "Redis URL.") var redis: String?
@@ -19,7 +22,8 @@ struct InstanceOptions: ParsableArguments {
 
     var flags: [Setting: String] {
         [
-            .listen: listen, .name: name, .postgres: postgres, .redis: redis, .masterKeysFile: masterKeysFile, .cluster: cluster,
+            .listen: listen, .tlsCertificate: tlsCertificate, .tlsKey: tlsKey, .tlsClientCa: tlsClientCa, .name: name, .postgres: postgres,
+            .redis: redis, .masterKeysFile: masterKeysFile, .cluster: cluster,
             .advertise: advertise, .changeChannel: changeChannel, .loops: loops, .origins: origins,
         ].compactMapValues { $0 }
     }

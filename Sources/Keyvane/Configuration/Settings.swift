@@ -73,6 +73,17 @@ package struct Settings: Sendable {
         }
     }
 
+    /// The files of a role's own TLS; nil where it is plain.
+    func serverTLS() throws -> (certificate: String, key: String, clientAuthorities: String?)? {
+        guard let certificate = text(.tlsCertificate) else {
+            for setting in [Setting.tlsKey, .tlsClientCa] where text(setting) != nil {
+                throw SettingsError(setting, "means nothing without tlsCertificate")
+            }
+            return nil
+        }
+        return (certificate, text(.tlsKey) ?? certificate, text(.tlsClientCa))
+    }
+
     /// A positive whole number.
     package func count(_ setting: Setting, atMost limit: Int = Int.max) throws -> Int? {
         guard let text = text(setting) else { return nil }
