@@ -83,6 +83,8 @@ extension Exchange {
             becomeTunnel(head, bytes, rest: rest, layout, place)
             return false
         case 100..<200:
+            // The server has begun to act on it.
+            attempts.bodyMovedOn()
             // HTTP/1.0 knows no interim answers.
             if layout.version == .http11 { write(rewritten(head, bytes, layout, place, cookie: nil, .untouched, .none)) }
             return true

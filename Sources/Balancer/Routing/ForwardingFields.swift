@@ -74,7 +74,9 @@ struct ForwardingFields {
         let hasTrace = Self.keep(.traceparent, fields, bytes, into: &out)
         if hasTrace { _ = Self.keep(.tracestate, fields, bytes, into: &out) }
         name.append(requestID: !Self.keep(.xRequestID, fields, bytes, into: &out), trace: !hasTrace, into: &out)
-        for field in fields where field.known == nil && Self.hasPrefix("x-forwarded-", bytes, field.name) {
+        // Written with `_` it may be the client's own, which the trusted peer has not looked at.
+        for field in fields where field.known == nil && Self.hasPrefix("x-forwarded-", bytes, field.name) && !field.hasUnderscore(in: bytes)
+        {
             HeadWriter.field(field, in: bytes, into: &out)
         }
     }

@@ -66,6 +66,18 @@ enum RequestRewriter {
         )
     }
 
+    /// `Content_Length` and its like: servers that read `_` as `-` would find a second length, or a hop's affairs.
+    private static func isFramingInDisguise(_ field: HTTPField, _ bytes: Span<UInt8>) -> Bool {
+        guard field.hasUnderscore(in: bytes) else { return false }
+        return switch HTTPFieldName.meant(bytes, field.name) {
+        case .contentLength?, .host?, .connection?, .keepAlive?, .proxyConnection?, .upgrade?, .te?, .transferEncoding?, .http2Settings?,
+            .proxyAuthorization?:
+            true
+        default:
+            false
+        }
+    }
+
     private static func isForwarded(_ field: HTTPField, _ head: RequestHead, _ bytes: Span<UInt8>, _ context: Context) -> Bool {
         switch field.known {
         case .host?, .connection?, .keepAlive?, .proxyConnection?, .upgrade?, .te?, .transferEncoding?, .http2Settings?,
@@ -80,6 +92,8 @@ enum RequestRewriter {
             if context.isUpgrade { return true }
         case nil where bytes.equalsIgnoringCase(field.name, "proxy"):
             // CGI programs take it for the variable HTTP_PROXY.
+            return false
+        case nil where isFramingInDisguise(field, bytes):
             return false
         default:
             break

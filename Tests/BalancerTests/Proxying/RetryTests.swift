@@ -52,6 +52,17 @@ import Wire
         }
     }
 
+    /// Whoever sent an interim answer has begun to act on the request.
+    @Test func nothingIsSentTwiceBehindAnInterimAnswer() async throws {
+        try await BalancerFixture.with(Self.pools, script: { _, _ in .sendThenReset("HTTP/1.1 103 Early Hints\r\n\r\n") }) { fixture in
+            let client = try await fixture.client()
+            client.send(Self.get)
+            #expect(try await client.response().status == 103)
+            #expect(try await client.response().status == 502)
+            #expect(fixture.backends.map(\.requests.all.count).reduce(0, +) == 1)
+        }
+    }
+
     @Test(arguments: ["POST", "PATCH", "PUT-If-Match"])
     func othersAreNotSentTwice(_ kind: String) async throws {
         let script: @Sendable (String, BackendRequest) -> BackendAction = { _, request in request.method == "GET" ? .ok() : .reset }

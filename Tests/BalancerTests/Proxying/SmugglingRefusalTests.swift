@@ -13,6 +13,12 @@ import Wire
     private static let chunked = post + "Transfer-Encoding: chunked\r\n\r\n"
     private static let end = "0\r\n\r\n"
 
+    /// A server that merges trailers into its fields would believe the client what only a proxy may say.
+    @Test(arguments: ["X-Forwarded-For", "X_Real_IP", "Forwarded", "X-Request-ID", "Content_Length", "traceparent", "Proxy-Authorization"])
+    func trailersOfAProxy(_ name: String) async throws {
+        try await refused(Self.chunked + "0\r\n\(name): 10.0.0.1\r\n\r\n")
+    }
+
     static let lengths = [
         "+5", "-5", "0x5", "5 5", "5,5", "5, 6", "5;", "5.0", "5e1", "\u{0B}5", "5\u{0C}", "'5'", "\"5\"", "٥", "5\u{00}",
         "18446744073709551617", "9223372036854775808",

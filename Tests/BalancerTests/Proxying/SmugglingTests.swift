@@ -70,6 +70,8 @@ import Wire
             for request in fixture.backends[0].requests.all {
                 #expect(request.values("host").count == 1)
                 #expect(request.values("content-length").count + request.values("transfer-encoding").count <= 1)
+                // Servers that read `_` as `-` would find a second one.
+                #expect(request.values("content_length").isEmpty && request.values("transfer_encoding").isEmpty)
             }
         }
     }

@@ -58,7 +58,7 @@ import Testing
         let maint: (inout AdministrativeStateMachine) -> Void = { _ = $0.maintenanceAsked() }
         #expect(HealthStateMachine.Standing.allCases.map { standing($0) } == [.up, .draining, .down, .ejected])
         #expect(HealthStateMachine.Standing.allCases.map { standing($0, drain) } == [.drain, .draining, .down, .ejected])
-        #expect(HealthStateMachine.Standing.allCases.map { standing($0, drained) } == [.drained, .drained, .down, .ejected])
+        #expect(HealthStateMachine.Standing.allCases.map { standing($0, drained) } == [.drained, .drained, .drained, .drained])
         #expect(HealthStateMachine.Standing.allCases.allSatisfy { standing($0, maint) == .maint })
     }
 

@@ -19,9 +19,10 @@ package enum ServerStanding: String, Sendable, CaseIterable {
     package init(_ administration: AdministrativeStateMachine, _ health: HealthStateMachine.Standing) {
         switch (administration.wish, health) {
         case (.maint, _): self = .maint
+        // Before what checks say: in a panic servers that are down get requests, and this one must not.
+        case (.drain, _) where administration.isDrained: self = .drained
         case (_, .down): self = .down
         case (_, .ejected): self = .ejected
-        case (.drain, _) where administration.isDrained: self = .drained
         case (_, .draining): self = .draining
         case (.drain, .up): self = .drain
         case (.ready, .up): self = .up

@@ -36,17 +36,19 @@ struct TrailerSection: Sendable {
             case .field:
                 guard fields.count < limits.fields else { throw .trailersTooLarge }
                 let known = HTTPFieldName.known(buffer, scanner.name)
-                if let known, Self.isForbidden(known) { throw .badTrailer }
+                if let meant = HTTPFieldName.meant(buffer, scanner.name), Self.isForbidden(meant) { throw .badTrailer }
                 fields.append(HTTPField(known: known, name: scanner.name, value: scanner.value))
             }
         }
     }
 
-    /// RFC 9110 section 6.5.1: framing, routing and authentication are decided before the body.
+    /// RFC 9110 section 6.5.1: framing, routing and authentication are decided before the body. So is who sent it: a server that merges
+    /// trailers would believe a client what only a proxy may say.
     private static func isForbidden(_ name: HTTPFieldName) -> Bool {
         switch name {
         case .contentLength, .transferEncoding, .host, .connection, .upgrade, .te, .trailer, .keepAlive, .proxyConnection, .expect,
-            .cookie, .setCookie, .authorization, .contentType, .contentEncoding, .range:
+            .cookie, .setCookie, .authorization, .proxyAuthorization, .contentType, .contentEncoding, .range, .forwarded, .xForwardedFor,
+            .xForwardedProto, .xForwardedHost, .xForwardedPort, .xRealIP, .xRequestID, .traceparent, .tracestate:
             true
         default:
             false

@@ -25,4 +25,10 @@ package struct HTTPField: Sendable, Equatable {
     package func name(in bytes: Span<UInt8>) -> String { bytes.string(name) }
 
     package func value(in bytes: Span<UInt8>) -> String { bytes.string(value) }
+
+    /// Some servers take its name for another one, with `-` in these places.
+    package func hasUnderscore(in bytes: Span<UInt8>) -> Bool {
+        for index in name where bytes[index] == 0x5F { return true }
+        return false
+    }
 }

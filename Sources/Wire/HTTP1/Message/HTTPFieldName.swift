@@ -84,6 +84,17 @@ package enum HTTPFieldName: UInt8, Sendable, CaseIterable {
         return nil
     }
 
+    /// The known name that a server may take this one for: many read `_` as `-`.
+    package static func meant(_ bytes: Span<UInt8>, _ range: Range<Int>) -> HTTPFieldName? {
+        bytes.withUnsafeBufferPointer { meant($0, range) }
+    }
+
+    static func meant(_ bytes: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) -> HTTPFieldName? {
+        guard bytes[range].contains(0x5F) else { return known(bytes, range) }
+        let folded = bytes[range].map { $0 == 0x5F ? 0x2D : $0 }
+        return folded.withUnsafeBufferPointer { known($0, 0..<$0.count) }
+    }
+
     /// The known name a text stands for, whatever its case.
     package init?(_ name: some StringProtocol) {
         let bytes = [UInt8](name.utf8)
