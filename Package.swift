@@ -195,7 +195,7 @@ let package = Package(
                 .product(name: "NIOWebSocket", package: "swift-nio"),
             ]
         ),
-        .testTarget(name: "KeyvaneTests", dependencies: ["Balancer", "Keyvane", "Notifier"]),
+        .testTarget(name: "KeyvaneTests", dependencies: ["Balancer", "Keyvane", "Notifier", "Reactor"]),
         .testTarget(name: "ClusterTests", dependencies: ["Keyvane", "KeyvaneClient", "Reactor", "TestSupport", "Wire"]),
     ],
     swiftLanguageModes: [.v6]

@@ -5,6 +5,7 @@ import Balancer
 import Foundation
 import Keyvane
 import Notifier
+import Reactor
 import Testing
 
 /// What listings of the registry mean for the balancer's pools: by values.
