@@ -88,14 +88,14 @@ import Testing
             // One whose server has more to say, one whose server has said everything, one that doesn't finish.
             client.send(.headers(1, HTTP2TestClient.request("GET", "/large")), .headers(3, HTTP2TestClient.request()))
             client.send(.headers(5, HTTP2TestClient.request("POST"), end: false), .data(5, "begun"))
+            // And an answer of our own. All at once: the connection must not be idle before the last of them is sent.
+            client.send(.headers(7, [(":method", "CONNECT"), (":authority", "a:443")]))
             for stream: Int32 in [1, 3] {
                 let message = try await client.message(stream)
                 #expect(message.reset != nil && !message.isEnded && message.body.count == 100)
             }
             let message = try await client.message(5)
             #expect(message.status == "408" || message.reset != nil)
-            // Nor does an answer of our own wait for ever.
-            client.send(.headers(7, [(":method", "CONNECT"), (":authority", "a:443")]))
             #expect(try await client.message(7).reset != nil)
             // With nothing left open, the connection is idle, and ends in order.
             try await client.untilEnd()
