@@ -69,7 +69,7 @@ final class EchoClient: ConnectionHandler, @unchecked Sendable {
     }
 
     func bytes(count: Int) async throws -> [UInt8] {
-        try await events.until(within: .seconds(60), "\(count) bytes") { events in
+        try await events.until("\(count) bytes") { events in
             events.reduce(0) { if case .bytes(let more) = $1 { $0 + more } else { $0 } } >= count
         }
         return try await loop.run { [self] in received }
@@ -102,7 +102,7 @@ func withEchoPair(_ address: String, _ body: (EchoClient) async throws -> Void) 
         let client = EchoClient(loop: loop)
         let connected = Events<Result<Bool, ReactorError>>()
         loop.post {
-            Connector.connect(to: Endpoint(sockets[0].address), on: loop, timeout: .seconds(10)) { result in
+            Connector.connect(to: Endpoint(sockets[0].address), on: loop, timeout: .seconds(60)) { result in
                 if case .success(let connection) = result { client.start(connection) }
                 connected.emit(result.map { _ in true })
             }

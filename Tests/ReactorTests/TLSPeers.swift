@@ -16,7 +16,7 @@ struct TLSPeer: Sendable {
         to host: String = "127.0.0.1",
         trusting authority: String? = nil,
         as client: TestCertificates.Name? = nil,
-        timeout: Duration = .seconds(20)
+        timeout: Duration = .seconds(60)
     ) async throws -> Result<TLSClientSide, ReactorError> {
         let context = try TLSContext(
             authorities: authority ?? certificates.authority,
@@ -34,7 +34,7 @@ struct TLSPeer: Sendable {
                 results.emit(result.map { TLSClientSide($0, on: loop) })
             }
         }
-        return try await results.first(within: .seconds(60))
+        return try await results.first()
     }
 }
 
@@ -61,7 +61,7 @@ final class TLSRelay: ConnectionHandler, @unchecked Sendable {
         let socket = try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0))[0]
         endpoint = Endpoint(socket.address)
         listener = try Listener(socket, on: loop) { [weak self] near in
-            Connector.connect(to: peer, on: loop, timeout: .seconds(20)) { result in
+            Connector.connect(to: peer, on: loop, timeout: .seconds(60)) { result in
                 guard let self, let far = try? result.get() else { return near.abort() }
                 (self.near, self.far) = (near, far)
                 far.start(self)
@@ -163,7 +163,7 @@ final class TLSClientSide: ConnectionHandler, @unchecked Sendable {
     }
 
     func bytes(_ count: Int) async throws -> [UInt8] {
-        try await events.until(within: .seconds(60), "\(count) bytes") { events in
+        try await events.until("\(count) bytes") { events in
             events.reduce(0) { if case .received(let more) = $1 { $0 + more } else { $0 } } >= count
         }
         return try await loop.run { [self] in received }

@@ -184,7 +184,7 @@ import Testing
     }
 
     @Test func theSlowAndTheWrongAreTurnedAway() async throws {
-        try await withTLSServer(listener: { $0.timeout = .milliseconds(500) }) { server in
+        try await withTLSServer(listener: { $0.timeout = .seconds(4) }) { server in
             let silent = try RawSocket(port: server.port)
             let dripping = try RawSocket(port: server.port)
             dripping.write([0x16, 0x03])
@@ -249,7 +249,7 @@ import Testing
         try await withTLSServer { server in
             let outcome = try await ForeignClient.run([
                 "curl", "--silent", "--show-error", "--http0.9", "--cacert", server.certificates.authority,
-                "--max-time", "20", "-X", "quit", "https://localhost:\(server.port)/",
+                "--max-time", "60", "-X", "quit", "https://localhost:\(server.port)/",
             ])
             #expect(outcome.code == 0 && outcome.text.contains("quit / HTTP/1.1"), "\(outcome)")
         }

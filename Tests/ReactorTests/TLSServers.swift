@@ -27,11 +27,11 @@ struct TLSServerPeer: Sendable {
         let results = Events<Result<TLSClientSide, ReactorError>>()
         let (loop, port) = (loop, port)
         loop.post {
-            Connector.connect(to: Endpoint(host: host, port: port), tls: context, on: loop, timeout: .seconds(20)) { result in
+            Connector.connect(to: Endpoint(host: host, port: port), tls: context, on: loop, timeout: .seconds(60)) { result in
                 results.emit(result.map { TLSClientSide($0, on: loop) })
             }
         }
-        return try await results.first(within: .seconds(60))
+        return try await results.first()
     }
 
     /// OpenSSL's client; it stays until the server ends the connection.

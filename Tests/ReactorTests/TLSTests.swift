@@ -111,7 +111,7 @@ import Testing
                 let loop = peer.loop
                 let relay = try await loop.run { try TLSRelay(to: Endpoint(host: "127.0.0.1", port: peer.port), on: loop) }
                 let context = try TLSContext(authorities: peer.certificates.authority)
-                let client = try await peer.connect(relay.endpoint, context, timeout: .seconds(20)).get()
+                let client = try await peer.connect(relay.endpoint, context, timeout: .seconds(60)).get()
                 try await loop.run { _ = client.connection.write(Array("PING\r\n".utf8)) }
                 _ = try await client.bytes(7)
                 let before = relay.events.all.count
@@ -126,7 +126,7 @@ import Testing
         try await withTLSPeer { peer in
             let endpoint = try Endpoint(parsing: "unix:\(NSTemporary.path)/nameless.sock")
             let sockets = try ListenSocket.open(endpoint)
-            let error = try await failure(peer.connect(endpoint, TLSContext(), timeout: .seconds(20)))
+            let error = try await failure(peer.connect(endpoint, TLSContext(), timeout: .seconds(60)))
             #expect(error.code == .tlsFailed)
             #expect(error.message.contains("no certificate can be checked"), "\(error.message)")
             withExtendedLifetime(sockets) {}
@@ -158,7 +158,7 @@ import Testing
                 #expect(error.message.contains("certificate is refused"), "\(error.message)")
             }
             // Of the system's authorities none has signed it.
-            let system = try await peer.connect(Endpoint(host: "127.0.0.1", port: peer.port), TLSContext(), timeout: .seconds(20))
+            let system = try await peer.connect(Endpoint(host: "127.0.0.1", port: peer.port), TLSContext(), timeout: .seconds(60))
             #expect(try failure(system).message.contains("certificate is refused"))
         }
     }
@@ -211,7 +211,7 @@ import Testing
     @Test func aSilentPeerTimesOutInTheHandshake() async throws {
         try await withTLSPeer { peer in
             peer.redis.pause()
-            let error = try await failure(peer.connect(timeout: .milliseconds(300)))
+            let error = try await failure(peer.connect(timeout: .seconds(3)))
             #expect(error.code == .connectTimedOut)
             #expect(error.message.contains("TLS handshake"))
             peer.redis.resume()
@@ -231,7 +231,7 @@ import Testing
                 return LoopBound(listener, loop: loop)
             }
             let context = try TLSContext(authorities: peer.certificates.authority)
-            let error = try failure(await peer.connect(Endpoint(sockets[0].address), context, timeout: .seconds(20)))
+            let error = try failure(await peer.connect(Endpoint(sockets[0].address), context, timeout: .seconds(60)))
             #expect(error.code == .tlsFailed)
             #expect(error.message.contains("doesn't speak TLS"), "\(error.message)")
             try await loop.run { listener.value.close() }

@@ -38,7 +38,7 @@ package final class Events<Event: Sendable>: Sendable {
     /// The events so far, as soon as they satisfy `condition`.
     @discardableResult
     package func until(
-        within limit: Duration = .seconds(30),
+        within limit: Duration = .seconds(90),
         _ what: String = "an event",
         _ condition: @escaping @Sendable ([Event]) -> Bool
     ) async throws -> [Event] {
@@ -53,7 +53,7 @@ package final class Events<Event: Sendable>: Sendable {
     }
 
     /// The first event.
-    package func first(within limit: Duration = .seconds(30), _ what: String = "an event") async throws -> Event {
+    package func first(within limit: Duration = .seconds(90), _ what: String = "an event") async throws -> Event {
         let events = try await until(within: limit, what) { !$0.isEmpty }
         return events[0]
     }
@@ -80,7 +80,7 @@ package final class Events<Event: Sendable>: Sendable {
 
 /// Runs `body`, and fails with `what` when it takes longer than `limit`.
 package func withDeadline<Value: Sendable>(
-    _ limit: Duration = .seconds(30),
+    _ limit: Duration = .seconds(90),
     _ what: String,
     _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
@@ -98,7 +98,7 @@ package func withDeadline<Value: Sendable>(
 
 /// Repeats `probe` until it gives a value: for states that nothing announces, such as a port that another process opens.
 package func eventually<Value: Sendable>(
-    within limit: Duration = .seconds(30),
+    within limit: Duration = .seconds(90),
     every interval: Duration = .milliseconds(20),
     _ what: String,
     _ probe: @escaping @Sendable () async throws -> Value?

@@ -22,11 +22,19 @@ extension BalancerFixture {
         return request.target == "/hang" ? .silence : .ok(name)
     }
 
+    /// No limit that a busy machine reaches by itself: a test sets those that it is about.
+    @Sendable static func patient(_ configuration: inout BalancerConfiguration) {
+        configuration.limits.headerTimeout = .seconds(60)
+        configuration.limits.connect = .seconds(30)
+        configuration.limits.bodyGrace = .seconds(60)
+        configuration.limits.queueTimeout = .seconds(60)
+        for index in configuration.pools.indices { configuration.pools[index].health.timeout = .seconds(30) }
+    }
+
     /// Checks come often, and who is back has its whole share at once.
     @Sendable static func quick(_ configuration: inout BalancerConfiguration) {
         for index in configuration.pools.indices {
             configuration.pools[index].health.interval = .milliseconds(50)
-            configuration.pools[index].health.timeout = .seconds(1)
             configuration.pools[index].slowStart = .zero
         }
     }
@@ -57,6 +65,23 @@ extension BalancerFixture {
     /// Loops hear of it a moment later.
     func state(_ state: AdministrativeState, _ name: String, pool: String = "web") async throws {
         try await service.perform(.state(state), pool: pool, server: name)
+    }
+
+    /// The server's tunnels stay as they are for longer than any pace here would let them. How many they are.
+    func untilTunnelsStay(_ name: String) async throws -> Int {
+        try await untilItStays("the tunnels of \(name)") { try await server(name).tunnels }
+    }
+
+    /// A value that is the same a second later. A loop that is told something learns of it a moment after us.
+    func untilItStays<Value: Equatable & Sendable>(
+        _ what: String,
+        _ read: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        try await eventually("\(what) to stay") {
+            let before = try await read()
+            try await waitAtLeast(milliseconds: 1000)
+            return try await read() == before ? before : nil
+        }
     }
 
     /// A client with a tunnel, to whichever server has its turn, or to the one that a cookie names.

@@ -44,6 +44,7 @@ struct BalancerFixture: Sendable {
             }
             var configuration = BalancerConfiguration(listeners: [Endpoint(host: "127.0.0.1", port: 0)], pools: configurations)
             configuration.admin = AdminConfiguration(bind: Endpoint(host: "127.0.0.1", port: 0))
+            Self.patient(&configuration)
             try configure(&configuration)
             try await run(configuration, loops: loops, outer: outer, backends: backends, writeAccessLine: writeAccessLine, body)
             // Whatever a client sends, a server must be able to read what comes of it.

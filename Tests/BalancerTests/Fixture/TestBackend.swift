@@ -90,18 +90,10 @@ final class TestBackend: @unchecked Sendable {
         self.script = Mutex(script)
     }
 
-    private static let hosts = Atomic<UInt32>(0)
-
-    /// An address of the loopback network that no other backend has: while this one is killed, nobody else gets its port.
-    private static func freshHost() -> String {
-        let number = hosts.wrappingAdd(1, ordering: .relaxed).oldValue
-        return "127.\(20 + getpid() % 200).\(number >> 8 & 255).\(number & 255)"
-    }
-
     /// Listens, on the same port as before where it has had one.
     func start() async throws {
         try await loop.run { [self] in
-            let endpoint = boundAddress.map { Endpoint($0) } ?? Endpoint(host: Self.freshHost(), port: 0)
+            let endpoint = boundAddress.map { Endpoint($0) } ?? Endpoint(host: LoopbackHost.fresh(), port: 0)
             let socket = try ListenSocket.open(endpoint)[0]
             boundAddress = socket.address
             var options = ListenerOptions()

@@ -29,7 +29,7 @@ final class TestClient: ConnectionHandler, @unchecked Sendable {
         let connected = Events<Bool>()
         let client = TestClient(loop: loop)
         loop.post {
-            Connector.connect(to: Endpoint(address), on: loop, timeout: .seconds(10)) { result in
+            Connector.connect(to: Endpoint(address), on: loop, timeout: .seconds(60)) { result in
                 if case .success(let connection) = result {
                     client.connection = connection
                     connection.pendingLimit = 256 << 20
@@ -40,7 +40,7 @@ final class TestClient: ConnectionHandler, @unchecked Sendable {
                 }
             }
         }
-        guard try await connected.first(within: .seconds(30), "a connect") else { throw DeadlinePassed("connect to \(address)") }
+        guard try await connected.first("a connect") else { throw DeadlinePassed("connect to \(address)") }
         return client
     }
 
@@ -70,7 +70,7 @@ final class TestClient: ConnectionHandler, @unchecked Sendable {
 
     /// Waits until the unread bytes give a value, and removes as many as it says.
     func take<Value: Sendable>(_ what: String, _ body: @escaping @Sendable ([UInt8]) -> (value: Value, used: Int)?) async throws -> Value {
-        _ = try await events.until(within: .seconds(30), what) { [self] events in
+        _ = try await events.until(what) { [self] events in
             if body(unread) != nil { return true }
             return events.contains { if case .bytes = $0 { false } else { true } }
         }
@@ -98,13 +98,13 @@ final class TestClient: ConnectionHandler, @unchecked Sendable {
     /// Waits for the end of the stream, in order or not, and returns what had come.
     @discardableResult
     func untilEnd() async throws -> [UInt8] {
-        _ = try await events.until(within: .seconds(30), "the end") { $0.contains { if case .bytes = $0 { false } else { true } } }
+        _ = try await events.until("the end") { $0.contains { if case .bytes = $0 { false } else { true } } }
         return unread
     }
 
     /// Was the connection reset rather than ended?
     func wasReset() async throws -> Bool {
-        let all = try await events.until(within: .seconds(30), "the end") { $0.contains { if case .bytes = $0 { false } else { true } } }
+        let all = try await events.until("the end") { $0.contains { if case .bytes = $0 { false } else { true } } }
         return all.contains { if case .closed(.reset) = $0 { true } else { false } }
     }
 

@@ -110,7 +110,7 @@ import Testing
 
     /// Neither a preface nor a head may drip in for ever, whatever else is open.
     @Test func headsHaveADeadline() async throws {
-        let configure: @Sendable (inout BalancerConfiguration) -> Void = { $0.limits.headerTimeout = .milliseconds(300) }
+        let configure: @Sendable (inout BalancerConfiguration) -> Void = { $0.limits.headerTimeout = .seconds(4) }
         try await BalancerFixture.withHTTP2(configure: configure, script: { _, _ in .silence }) { fixture in
             let silent = try await fixture.client()
             let slow = try await fixture.client()

@@ -78,7 +78,7 @@ import Testing
 
     /// A client whose window stays shut loses the stream, and so does one that doesn't go on with its body.
     @Test func stalledStreamsEnd() async throws {
-        let configure: @Sendable (inout BalancerConfiguration) -> Void = { $0.limits.clientIdle = .milliseconds(300) }
+        let configure: @Sendable (inout BalancerConfiguration) -> Void = { $0.limits.clientIdle = .seconds(4) }
         let script: @Sendable (String, BackendRequest) -> BackendAction = { _, request in
             request.target == "/large" ? .stream(1 << 20) : .ok(String(repeating: "x", count: 2000))
         }

@@ -23,11 +23,8 @@ import Testing
             pools: [PoolConfiguration(name: "web", servers: servers)]
         )
         configuration.admin = AdminConfiguration(bind: Endpoint(host: "127.0.0.1", port: 0))
+        BalancerFixture.patient(&configuration)
         return configuration
-    }
-
-    private static func freeEndpoint() throws -> Endpoint {
-        Endpoint(try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0))[0].address)
     }
 
     @Test func serversRoutesAndLimitsChangeWithoutARestart() async throws {
@@ -60,7 +57,7 @@ import Testing
     @Test func listenersComeAndGo() async throws {
         try await BalancerFixture.with(loops: 2) { fixture in
             var configuration = try await Self.configuration(fixture)
-            let (second, third) = (try Self.freeEndpoint(), try Self.freeEndpoint())
+            let (second, third) = (try LoopbackHost.freeEndpoint(), try LoopbackHost.freeEndpoint())
             let client = try await fixture.client()
             #expect(try await client.request(Self.get).status == 200)
             configuration.listeners += [ListenerConfiguration(bind: second), ListenerConfiguration(bind: third)]
@@ -85,7 +82,7 @@ import Testing
     @Test func whatCantBeBoundChangesNothing() async throws {
         try await BalancerFixture.with([("web", "web-1"), ("web", "web-2")]) { fixture in
             let taken = try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0))
-            let free = try Self.freeEndpoint()
+            let free = try LoopbackHost.freeEndpoint()
             var configuration = try await Self.configuration(fixture)
             configuration.listeners += [ListenerConfiguration(bind: free), ListenerConfiguration(bind: Endpoint(taken[0].address))]
             configuration.pools[0].servers.removeLast()
@@ -177,7 +174,7 @@ import Testing
             script: { name, request in request.target == "/socket" ? .tunnel() : .ok(name) }
         ) { fixture in
             let plain = try await Self.configuration(fixture)
-            let spare = try Self.freeEndpoint()
+            let spare = try LoopbackHost.freeEndpoint()
             let load = Load()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<8 {

@@ -14,7 +14,6 @@ import Testing
     @Sendable private static func quick(_ configuration: inout BalancerConfiguration) {
         for index in configuration.pools.indices {
             configuration.pools[index].health.interval = .milliseconds(50)
-            configuration.pools[index].health.timeout = .milliseconds(1000)
             // Who is back has its whole share at once.
             configuration.pools[index].slowStart = .zero
         }

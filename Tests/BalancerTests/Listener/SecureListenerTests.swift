@@ -39,7 +39,7 @@ import Testing
 
     private func curl(_ certificates: TestCertificates, _ arguments: String...) async throws -> String {
         let outcome = try await ForeignClient.run(
-            ["curl", "--silent", "--show-error", "--include", "--max-time", "20", "--cacert", certificates.authority] + arguments
+            ["curl", "--silent", "--show-error", "--include", "--max-time", "60", "--cacert", certificates.authority] + arguments
         )
         return outcome.text
     }

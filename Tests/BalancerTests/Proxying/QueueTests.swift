@@ -73,7 +73,7 @@ import Testing
             // The connection is as good as new.
             #expect(try await client.request(BalancerFixture.get).status == 503)
             try await queued(0, fixture)
-            #expect(fixture.backends[0].requests.all.count == 1)
+            #expect(fixture.backends[0].requests.all.map(\.target) == ["/hold"])
         }
     }
 
@@ -186,7 +186,6 @@ import Testing
     @Test func noWakeUpIsLost() async throws {
         let all: @Sendable (inout BalancerConfiguration) -> Void = { configuration in
             for index in configuration.pools[0].servers.indices { configuration.pools[0].servers[index].maxConnections = 2 }
-            configuration.limits.queueTimeout = .seconds(30)
             configuration.pools[0].sticky = nil
             configuration.pools[0].balance = .leastConnections
         }

@@ -104,6 +104,7 @@ import Wire
             let client = try await fixture.client()
             let answer = try await client.request(Self.get)
             #expect(answer.status == 504 && answer.text.contains("response_timeout"))
+            _ = try await fixture.backends[0].requests.first()
             #expect(fixture.backends[0].requests.all.count == 1)
         }
     }

@@ -98,9 +98,10 @@ extension BalancerFixture {
                   stats socket \(folder)/admin.sock mode 600 level admin
                 defaults
                   mode http
-                  timeout connect 5s
-                  timeout client 30s
-                  timeout server 30s
+                  timeout connect 30s
+                  timeout check 30s
+                  timeout client 60s
+                  timeout server 60s
                   retries 3
                   option redispatch 1
                 frontend main
