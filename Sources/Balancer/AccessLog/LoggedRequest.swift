@@ -96,7 +96,18 @@ final class LoggedRequest {
         arrival = now
     }
 
+    private(set) var wasAnsweredHere = false
+
     var isRefusedHead: Bool { method.isEmpty }
+
+    /// By the balancer, outside of any exchange.
+    func answered(_ status: Int, reason: String?, cause: TerminationCause, sent: Int) {
+        self.status = status
+        self.reason = reason
+        self.cause = cause
+        self.sent = UInt64(sent)
+        wasAnsweredHere = true
+    }
 
     func attemptBegan(at now: UInt64) {
         if chosenAt == nil { chosenAt = now }

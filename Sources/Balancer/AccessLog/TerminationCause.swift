@@ -31,7 +31,8 @@ enum TerminationState {
         case nil: break
         }
         return switch request.cause {
-        case .done: "--"
+        // HAProxy's own word for its redirects: processed locally, at the request.
+        case .done: request.wasAnsweredHere ? "LR" : "--"
         case .refused: "PR"
         case .clientGone: "C" + phase(request)
         case .clientTimeout: "c" + phase(request)

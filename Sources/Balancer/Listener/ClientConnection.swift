@@ -145,25 +145,32 @@ final class ClientConnection: ClientStreamUser, Timed {
     }
 
     /// A whole head. Returns how many bytes of `rest` belong to its body.
-    private func begin(_ head: RequestHead, _ bytes: Span<UInt8>, rest: Span<UInt8>) -> Int {
+    private func begin(_ head: RequestHead, _ text: Span<UInt8>, rest: Span<UInt8>) -> Int {
         setDeadline(in: host.times.clientIdle)
-        if let page = OwnPage.find(head, in: bytes, host: host) {
+        if let page = OwnPage.find(head, in: text, host: host) {
             // Nobody reads a body here, so its sender is not listened to any longer.
             let keepsAlive = head.isPersistent && !hasEnded && !host.isDraining && BodyParser(head.framing).isComplete
-            answer(page.bytes(keepAlive: keepsAlive, omitBody: head.method == .head), keepAlive: keepsAlive)
+            let bytes = withOwnLines(page.bytes(keepAlive: keepsAlive, omitBody: head.method == .head))
+            // Probes come every other second from everywhere: they are in no log and in no count.
+            if let refusal = page.refusal {
+                tally.answered(refusal.status, cause: .refused)
+                log(head, text, refusal.status, reason: refusal.code, cause: .refused, sent: bytes.count)
+            }
+            answer(bytes, keepAlive: keepsAlive)
             return 0
         }
         if let redirect = listener.redirect {
             let keepsAlive = head.isPersistent && !hasEnded && !host.isDraining && BodyParser(head.framing).isComplete
-            if let bytes = redirect.answer(head, bytes, forwarding, keepAlive: keepsAlive) {
+            if let bytes = redirect.answer(head, text, forwarding, keepAlive: keepsAlive).map(withOwnLines) {
                 tally.answered(redirect.status, cause: .done)
+                log(head, text, redirect.status, reason: nil, cause: .done, sent: bytes.count)
                 answer(bytes, keepAlive: keepsAlive)
                 return 0
             }
         }
-        let exchange = Exchange(self, head, in: bytes, hasEnded: hasEnded)
+        let exchange = Exchange(self, head, in: text, hasEnded: hasEnded)
         phase = .exchange(exchange)
-        return exchange.begin(head, bytes, rest: rest)
+        return exchange.begin(head, text, rest: rest)
     }
 
     // MARK: For the exchange
@@ -236,14 +243,31 @@ final class ClientConnection: ClientStreamUser, Timed {
 
     /// An answer of the balancer's own outside of any exchange.
     private func answer(_ bytes: [UInt8], keepAlive: Bool) {
-        connection.write(withOwnLines(bytes))
+        connection.write(bytes)
         guard !keepAlive else { return }
         finish(lingering: true)
     }
 
+    /// A request that is answered here, for the access log.
+    private func log(_ head: RequestHead, _ text: Span<UInt8>, _ status: Int, reason: String?, cause: TerminationCause, sent: Int) {
+        let log = host.settings.accessLog
+        guard log.isUsed else { return }
+        let request = LoggedRequest(
+            head,
+            in: text,
+            origin: origin(address: forwarding.clientAddress(head.fields, text)),
+            id: RequestName(using: &host.names).text,
+            rule: log.rule,
+            began: MonotonicClock.nanoseconds(),
+            headTime: headTime
+        )
+        request.answered(status, reason: reason, cause: cause, sent: sent)
+        host.write(request, to: log)
+    }
+
     /// A request that is no request.
     private func refuse(_ page: ErrorPage, asHTML: Bool, cause: TerminationCause) {
-        let bytes = page.bytes(asHTML: asHTML, keepAlive: false, omitBody: false)
+        let bytes = withOwnLines(page.bytes(asHTML: asHTML, keepAlive: false, omitBody: false))
         let log = host.settings.accessLog
         if log.isUsed {
             let origin = origin(address: connection.remoteAddress?.unmapped.host ?? "unknown")

@@ -34,6 +34,14 @@ struct OwnPage {
         }
     }
 
+    /// What it refuses; nil for a probe's answer.
+    var refusal: ErrorPage? {
+        switch content {
+        case .probe: nil
+        case .error(let page, _): page
+        }
+    }
+
     func bytes(keepAlive: Bool, omitBody: Bool) -> [UInt8] {
         switch content {
         case .probe(let answer): answer.bytes(keepAlive: keepAlive, omitBody: omitBody)

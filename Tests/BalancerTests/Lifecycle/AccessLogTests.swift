@@ -153,6 +153,42 @@ import Wire
         }
     }
 
+    /// What the balancer answers itself before any route: redirects and refusals, but no probes.
+    @Test func itsOwnAnswers() async throws {
+        for format in [AccessLogFormat.json, .httplog] {
+            let configure: @Sendable (inout BalancerConfiguration) throws -> Void = { configuration in
+                configuration.accessLog = AccessLogRule(format)
+                configuration.listeners[0].redirectHTTPS = 301
+            }
+            try await BalancerFixture.with(configure: configure) { fixture in
+                let client = try await fixture.client()
+                for (request, status) in [
+                    ("GET /livez", 200), ("GET /metrics", 404), ("POST /health", 405), ("GET /a?access_token=kv_secret", 301),
+                ] {
+                    #expect(try await client.request("\(request) HTTP/1.1\r\nHost: a\r\n\r\n").status == status)
+                }
+                let lines = try await lines(fixture, 3)
+                let expected =
+                    format == .json
+                    ? [
+                        ["status=404", "path=/metrics", "reason=not_found", "cause=refused"],
+                        ["status=405", "method=POST", "path=/health", "reason=method_not_allowed"],
+                        ["status=301", "path=/a?access_token=-", "cause=done", "pool=-", "client=127.0.0.1", "request="],
+                    ]
+                    : [
+                        ["<NOSRV>", " 404 ", " PR-- ", "\"GET /metrics HTTP/1.1\""], [" 405 ", " PR-- ", "\"POST /health HTTP/1.1\""],
+                        ["<NOSRV>", " 301 ", " LR-- ", "\"GET /a?access_token=- HTTP/1.1\""],
+                    ]
+                #expect(lines.count == 3)
+                for (line, parts) in zip(lines, expected) {
+                    for part in parts { #expect(line.contains(part), "\(part) in \(line)") }
+                }
+                let sent = lines[2].firstMatch(of: /(?:bytes=| 301 )(\d+)/).flatMap { Int($0.1) } ?? 0
+                #expect(sent > 50)
+            }
+        }
+    }
+
     @Test func samplesAndRoutes() async throws {
         let configure: @Sendable (inout BalancerConfiguration) throws -> Void = { configuration in
             configuration.accessLog = AccessLogRule(.json, sample: 0.3)
