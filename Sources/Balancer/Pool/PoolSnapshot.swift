@@ -26,15 +26,29 @@ final class PoolSnapshot: Sendable {
     let sticky: StickyRule?
     let queue: PoolQueue
     let transport: ServerTransport
-    /// No server is up, and all are used as if they were.
+    /// No server is up, and all are used as if they were, but for those that an operator drains or has taken out.
     let isPanicking: Bool
     /// Is there a server whose connections are counted?
     let hasLimits: Bool
 
-    /// `servers` in the order of the configuration; `fraction` is how far a slow start has come.
+    /// One server as the directory knows it.
+    struct Entry {
+        let server: PooledServer
+        let configuration: ServerConfiguration
+        let standing: ServerStanding
+        /// An operator drains it, whatever its checks say.
+        let isLeaving: Bool
+        /// How far a slow start has come.
+        let fraction: Double
+
+        /// Used in a panic.
+        fileprivate var isLastResort: Bool { !isLeaving && (standing == .down || standing == .ejected) }
+    }
+
+    /// `servers` in the order of the configuration.
     init(
         _ configuration: PoolConfiguration,
-        members servers: [(server: PooledServer, configuration: ServerConfiguration, standing: ServerStanding, fraction: Double)],
+        members servers: [Entry],
         sticky: StickyRule?,
         queue: PoolQueue,
         transport: ServerTransport
@@ -44,11 +58,10 @@ final class PoolSnapshot: Sendable {
         self.queue = queue
         self.transport = transport
         let isPanicking =
-            configuration.panic && !servers.contains { $0.standing == .up }
-            && servers.contains { $0.standing == .down || $0.standing == .ejected }
+            configuration.panic && !servers.contains { $0.standing == .up } && servers.contains { $0.isLastResort }
         self.isPanicking = isPanicking
         let usable = servers.map { server in
-            let isUp = server.standing == .up || isPanicking && (server.standing == .down || server.standing == .ejected)
+            let isUp = server.standing == .up || isPanicking && server.isLastResort
             return isUp && server.configuration.weight > 0
         }
         let hasPrimary = zip(servers, usable).contains { !$0.configuration.isBackup && $1 }

@@ -145,6 +145,33 @@ import Testing
         }
     }
 
+    /// Whoever is being drained gets nobody new, in a panic as at any other time; its own clients are served, as they would be if it were up.
+    @Test func aPanicDoesntUndoADrain() async throws {
+        let configure: @Sendable (inout BalancerConfiguration) -> Void = {
+            BalancerFixture.quick(&$0)
+            $0.pools[0].panic = true
+            $0.limits.drain = .seconds(600)
+        }
+        try await BalancerFixture.with(Self.two, configure: configure, script: BalancerFixture.byName) { fixture in
+            let cookie = try await fixture.pin(to: "web-1")
+            for backend in fixture.backends { backend.become(.down) }
+            try await fixture.untilServer("web-1", is: "down")
+            try await fixture.untilServer("web-2", is: "down")
+            // Before its end a drain is a wish that a server that is down has as well: no state of its own.
+            try await fixture.state(.drain, "web-1")
+            _ = try await eventually("web-1 to get nobody") { try await fixture.answers(4) == ["web-2": 4] ? true : nil }
+            #expect(try await fixture.answers(6) == ["web-2": 6])
+            #expect(try await fixture.answers(2, to: BalancerFixture.get(cookie: cookie)) == ["web-1": 2])
+            #expect(try await fixture.service.status()[0].isPanicking)
+            // With nobody else left there is nobody to panic with.
+            try await fixture.state(.drain, "web-2")
+            _ = try await eventually("nobody to serve") { try await fixture.answers(4) == ["503": 4] ? true : nil }
+            #expect(try await fixture.service.status()[0].isPanicking == false)
+            try await fixture.state(.ready, "web-1")
+            _ = try await eventually("web-1 to be used again") { try await fixture.answers(4) == ["web-1": 4] ? true : nil }
+        }
+    }
+
     // MARK: Slow start
 
     @Test func whoComesBackStartsSlowlyAndWhoWasThereDoesNot() async throws {

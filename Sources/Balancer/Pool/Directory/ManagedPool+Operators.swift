@@ -9,7 +9,10 @@ extension ManagedPool {
         var configuration = server.effective
         switch command {
         case .state(let state):
+            let before = server.administration.wish
             server.change(state)
+            // Also where its standing stays, as that of a server that is down: in a panic the wish counts.
+            if server.administration.wish != before { changed() }
             return
         case .add(let new):
             try add(new)

@@ -256,7 +256,15 @@ final class ManagedPool {
         if sticky == nil { sticky = StickyRule(configuration, signer: signer, servers: servers.map(\.effective)) }
         return PoolSnapshot(
             configuration,
-            members: servers.map { ($0.server, $0.effective, $0.standing, $0.fraction(at: now)) },
+            members: servers.map { server in
+                PoolSnapshot.Entry(
+                    server: server.server,
+                    configuration: server.effective,
+                    standing: server.standing,
+                    isLeaving: server.administration.wish == .drain,
+                    fraction: server.fraction(at: now)
+                )
+            },
             sticky: sticky,
             queue: queue,
             transport: transport
