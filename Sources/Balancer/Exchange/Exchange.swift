@@ -133,7 +133,6 @@ final class Exchange: UpstreamUser {
             // Before any refusal: what follows the head is a tunnel's, never a request.
             isUpgrade = true
             if host.isDraining { return refuse(.draining) }
-            guard settings.admission.admit(at: host.loop.milliseconds) else { return refuse(.upgradeRate) }
         }
         guard let route = settings.routes.route(path: head.path, host: hostRange, in: bytes) else { return refuse(.noRoute) }
         self.route = route
@@ -144,6 +143,8 @@ final class Exchange: UpstreamUser {
                 return refuse(ErrorPage(.rateLimited, retryAfter: seconds), cause: .refused)
             }
         }
+        // Last: an upgrade that is refused for something else costs nobody his place among those of this second.
+        guard !isUpgrade || settings.admission.admit(at: host.loop.milliseconds) else { return refuse(.upgradeRate) }
         let pool = host.pools[route.pool]
         self.pool = pool
         pool.budget.requestStarted()

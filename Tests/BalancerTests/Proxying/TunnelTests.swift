@@ -182,11 +182,9 @@ import Wire
         try await BalancerFixture.with(configure: { $0.limits.upgradesPerSecond = 5 }, script: { _, _ in .tunnel() }) { fixture in
             var statuses: [Int] = []
             var clients: [TestClient] = []
-            for _ in 0..<40 {
-                let client = try await fixture.client()
-                client.send(Self.upgrade())
-                clients.append(client)
-            }
+            for _ in 0..<40 { clients.append(try await fixture.client()) }
+            // In one breath, however long the connects took.
+            for client in clients { client.send(Self.upgrade()) }
             for client in clients {
                 let answer = try await client.response()
                 statuses.append(answer.status)
@@ -203,11 +201,8 @@ import Wire
         // The refusal once kept the connection alive, and read a tunnel's first bytes as the next request: smuggling in a reconnect storm.
         try await BalancerFixture.with(configure: { $0.limits.upgradesPerSecond = 1 }, script: { _, _ in .tunnel() }) { fixture in
             var clients: [TestClient] = []
-            for _ in 0..<20 {
-                let client = try await fixture.client()
-                client.send(Self.upgrade() + "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
-                clients.append(client)
-            }
+            for _ in 0..<20 { clients.append(try await fixture.client()) }
+            for client in clients { client.send(Self.upgrade() + "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n") }
             var refused = 0
             for client in clients where try await client.response().status == 503 {
                 refused += 1
@@ -217,6 +212,34 @@ import Wire
             #expect(refused > 0)
             let smuggled = fixture.backends[0].requests.all.filter { $0.target == "/smuggled" }
             #expect(smuggled.isEmpty)
+        }
+    }
+
+    /// What is refused for something else costs no place among the upgrades of a second.
+    @Test func refusedUpgradesCostNothing() async throws {
+        let configure: @Sendable (inout BalancerConfiguration) -> Void = {
+            $0.limits.upgradesPerSecond = 1
+            var limited = RouteConfiguration(path: "/limited", pool: "web")
+            limited.rateLimit = RateLimitConfiguration(key: .ip, rate: 0.001, burst: 1)
+            $0.routes = [limited, RouteConfiguration(path: "/v1/watch", pool: "web")]
+        }
+        let script: @Sendable (String, BackendRequest) -> BackendAction = { _, request in
+            request.values("upgrade").isEmpty ? .ok() : .tunnel()
+        }
+        try await BalancerFixture.with(configure: configure, script: script) { fixture in
+            func status(_ request: String) async throws -> Int {
+                let client = try await fixture.client()
+                defer { client.close() }
+                return try await client.request(request).status
+            }
+            let spends = try await status("GET /limited HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(spends == 200)
+            for _ in 0..<5 {
+                #expect(try await status(Self.upgrade(target: "/none")) == 404)
+                #expect(try await status(Self.upgrade(target: "/limited")) == 429)
+                #expect(try await status(Self.upgrade("Sec-WebSocket-Key: c\r\n")) == 400)
+            }
+            #expect(try await status(Self.upgrade()) == 101)
         }
     }
 }
