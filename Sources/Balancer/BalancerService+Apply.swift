@@ -65,13 +65,17 @@ extension BalancerService {
         let routes = try RouteTable(new, keeping: before.routes)
         let users = try AdminUsers(new.admin?.users ?? [])
         let open = try LiveConfiguration.open(new.listeners, keeping: before.listeners, count: loops.loops.count)
-        try identities.adopt(new.secureListeners)
+        let secured = try identities.prepare(new.secureListeners)
         let difference = ConfigurationDifference(from: before.configuration, to: new)
+        let shares = running.parts.indices.map { share(of: $0, new.listeners, open, secured) }
+        if difference.hasListeners { try await prepare(shares, running) }
+        identities.adopt(secured)
 
         // A random key, once there is one, lasts as long as no other is configured.
         let keys = new.stickyKeys ?? (before.configuration.stickyKeys == nil ? before.keys : .random())
         running.services.admission.become(perSecond: new.limits.upgradesPerSecond)
-        let settings = LoopSettings(new, routes: routes, services: running.services)
+        let formerCookies = before.formerCookies(after: new)
+        let settings = LoopSettings(new, routes: routes, formerCookies: formerCookies, services: running.services)
         let (sources, relay) = (running.sources, running.relay)
         // In one turn, so that no loop sees routes to pools that it doesn't have.
         try await sources.loop.run { relay.publish(settings, sources.value.apply(new, keys: keys)) }
@@ -85,19 +89,33 @@ extension BalancerService {
             inForce.admin?.bind = before.configuration.admin?.bind
             inForce.admin?.socket = before.configuration.admin?.socket
             if (new.admin == nil) != (before.configuration.admin == nil) { inForce.admin = before.configuration.admin }
-            state.running?.live = LiveConfiguration(configuration: inForce, routes: routes, keys: keys, listeners: open)
+            state.running?.live = LiveConfiguration(
+                configuration: inForce,
+                routes: routes,
+                keys: keys,
+                formerCookies: formerCookies,
+                listeners: open
+            )
             return false
         }
-        // A drain has closed them all, and none may come back.
-        if new.listeners != before.configuration.listeners, !isDraining {
-            for (index, part) in running.parts.enumerated() {
-                let own = share(of: index, new.listeners, open)
-                try await part.loop.run { try part.value.listen(on: own) }
+        for (part, own) in zip(running.parts, shares) {
+            // At the latest now each loop has the settings too. A drain has closed all listeners, and none may come back.
+            try await part.loop.run {
+                guard difference.hasListeners else { return }
+                if isDraining { part.value.discardPrepared() } else { part.value.listen(on: own) }
             }
-        } else {
-            for part in running.parts { try await part.loop.run { _ = part.value.settings } }
         }
         return difference
+    }
+
+    /// The last thing that can fail: all loops can listen where they are to listen, or nothing has changed.
+    private func prepare(_ shares: [[(socket: ListenSocket, traits: ListenerTraits)]], _ running: Running) async throws {
+        do {
+            for (part, own) in zip(running.parts, shares) { try await part.loop.run { try part.value.prepare(own) } }
+        } catch {
+            for part in running.parts { try? await part.loop.run { part.value.discardPrepared() } }
+            throw (error as? ReactorError).map { BalancerError(.listenFailed, $0.message, underlying: $0) } ?? error
+        }
     }
 
     /// The admin listener stays where it was bound at the start. Users that are meant for another address must not open this one.

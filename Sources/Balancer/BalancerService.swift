@@ -182,7 +182,8 @@ package final class BalancerService: Sendable {
     /// The sockets are the loops' when this returns: each closes its own as soon as it accepts no more.
     private func start(_ bound: @Sendable () throws -> Void) async throws -> (Running, Addresses) {
         let users = try AdminUsers(configuration.admin?.users ?? [])
-        try identities.adopt(configuration.secureListeners)
+        let secured = try identities.prepare(configuration.secureListeners)
+        identities.adopt(secured)
         let sockets = try openSockets()
         try bound()
         let control = loops.loops[0]
@@ -206,9 +207,10 @@ package final class BalancerService: Sendable {
         }
         relay.connect(parts)
         for (index, part) in parts.enumerated() {
-            let own = share(of: index, configuration.listeners, sockets.listeners)
+            let own = share(of: index, configuration.listeners, sockets.listeners, secured)
             try await part.loop.run {
-                for (socket, traits) in own { try part.value.listen(on: socket, traits: traits) }
+                try part.value.prepare(own)
+                part.value.listen(on: own)
             }
         }
         let (desk, site) = try await openAdmin(sockets, users, directory: directory, host: parts[0])
@@ -234,13 +236,14 @@ package final class BalancerService: Sendable {
     func share(
         of index: Int,
         _ listeners: [ListenerConfiguration],
-        _ open: [LiveConfiguration.OpenListener]
+        _ open: [LiveConfiguration.OpenListener],
+        _ secured: ListenerIdentities.Change
     ) -> [(socket: ListenSocket, traits: ListenerTraits)] {
         let securePort = listeners.first { $0.tls != nil }?.bind.port
         return zip(listeners, open).compactMap { listener, open in
             guard index < open.sockets.count else { return nil }
             let socket = open.sockets[index]
-            let identity = identities.identity(of: listener.bind)
+            let identity = secured.identity(of: listener.bind)
             return (socket, ListenerTraits(listener, address: socket.address, identity: identity, securePort: securePort))
         }
     }
@@ -312,6 +315,8 @@ package final class BalancerService: Sendable {
             running.sources.value.stop()
             running.directory.value.stop()
         }
+        // The loops' parts have the directory, which tells the relay, which has the parts.
+        running.relay.connect([])
         if let path = running.commands { unlink(path) }
     }
 

@@ -131,6 +131,42 @@ import Testing
         }
     }
 
+    /// Clients wait in the kernel's queue until a listener begins; its successor takes over the socket without losing one.
+    @Test func listenersBeginLaterAndHandOver() async throws {
+        try await LoopGroup.withLoops(count: 1) { group in
+            let loop = group.loops[0]
+            let socket = try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0))[0]
+            let accepted = Events<String>()
+            let first = try await loop.run {
+                let listener = try Listener(socket, on: loop, isWaiting: true) { connection in
+                    accepted.emit("first")
+                    connection.close()
+                }
+                return LoopBound(listener, loop: loop)
+            }
+            let early = try RawSocket(port: socket.address.port ?? 0)
+            for _ in 0..<20 { try await loop.run {} }
+            #expect(accepted.all.isEmpty)
+            try await loop.run { first.value.begin() }
+            #expect(early.read().isEmpty && accepted.all == ["first"])
+            let second = try await loop.run {
+                let next = first.value.successor(options: ListenerOptions()) { connection in
+                    accepted.emit("second")
+                    connection.close()
+                }
+                first.value.close()
+                return next.map { LoopBound($0, loop: loop) }
+            }
+            let listener = try #require(second)
+            let late = try RawSocket(port: socket.address.port ?? 0)
+            #expect(late.read().isEmpty && accepted.all == ["first", "second"])
+            try await loop.run {
+                listener.value.close()
+                #expect(listener.value.successor(options: ListenerOptions(), accepted: { _ in }) == nil)
+            }
+        }
+    }
+
     @Test func aRefusedConnectIsAnError() async throws {
         try await LoopGroup.withLoops(count: 1) { group in
             let error = try await connectError(try LoopbackHost.freeEndpoint(), group.loops[0])

@@ -157,7 +157,7 @@ final class Exchange: UpstreamUser {
             .init(
                 forwarding: client.forwarding,
                 name: name,
-                cookies: settings.stickyCookies,
+                cookies: settings.cookies,
                 isUpgrade: isUpgrade,
                 plan: route.rules.request
             ),

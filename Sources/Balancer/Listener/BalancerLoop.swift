@@ -31,6 +31,8 @@ final class BalancerLoop {
     /// Made for the first client that speaks it.
     private(set) lazy var http2 = HTTP2Shared(settings.limits.http2, head: settings.limits.head, loop: loop)
     private var listeners: [(socket: ListenSocket, listener: Listener)] = []
+    /// Of another configuration that is not in force yet.
+    private var prepared: [(socket: ListenSocket, listener: Listener)] = []
     /// Stays until the end: a drain is something to watch.
     private var adminListeners: [Listener] = []
     /// While a successor takes over: see `leaveListeners`.
@@ -70,9 +72,58 @@ final class BalancerLoop {
 
     // MARK: Clients
 
-    /// Accepts on a socket until the drain.
-    func listen(on socket: ListenSocket, traits: ListenerTraits) throws(ReactorError) {
-        let listener = try Listener(socket, on: loop, options: arrivalOptions(traits), failed: acceptFailed) { [weak self] connection in
+    /// Makes listeners for those of these sockets that have none, as far as it can fail: they take nobody in before `listen`. Where it does
+    /// fail, nothing has changed.
+    func prepare(_ wanted: [(socket: ListenSocket, traits: ListenerTraits)]) throws(ReactorError) {
+        discardPrepared()
+        guard !isDraining, !isClosed else { return }
+        for (socket, traits) in wanted where !listeners.contains(where: { $0.socket === socket }) {
+            do throws(ReactorError) {
+                let listener = try Listener(
+                    socket,
+                    on: loop,
+                    options: arrivalOptions(traits),
+                    isWaiting: true,
+                    failed: acceptFailed,
+                    accepted: arrival(with: traits)
+                )
+                prepared.append((socket, listener))
+            } catch {
+                discardPrepared()
+                throw error
+            }
+        }
+    }
+
+    func discardPrepared() {
+        for (_, listener) in prepared { listener.close() }
+        prepared = []
+    }
+
+    /// Listens on these sockets, which are open already or prepared, until the drain, and on no other.
+    func listen(on wanted: [(socket: ListenSocket, traits: ListenerTraits)]) {
+        guard !isDraining, !isClosed else { return discardPrepared() }
+        let before = listeners
+        listeners = []
+        for (socket, traits) in wanted {
+            if let known = before.first(where: { $0.socket === socket })?.listener {
+                let next = known.successor(options: arrivalOptions(traits), accepted: arrival(with: traits))
+                if let next { listeners.append((socket, next)) }
+            } else if let new = prepared.firstIndex(where: { $0.socket === socket }) {
+                listeners.append(prepared.remove(at: new))
+                listeners.last?.listener.begin()
+            }
+            // From now on it is told of, whether somebody comes or not.
+            _ = tally(of: traits.address)
+        }
+        discardPrepared()
+        // Whoever has been let in by the kernel already is a client still, and handshakes go on.
+        for (socket, listener) in before where !listeners.contains(where: { $0.socket === socket }) { listener.closeAfterAccepting() }
+    }
+
+    /// What becomes of a client that has come in.
+    private func arrival(with traits: ListenerTraits) -> (Connection) -> Void {
+        { [weak self] connection in
             guard let self, !isClosed else {
                 connection.close()
                 return
@@ -83,21 +134,6 @@ final class BalancerLoop {
                 ClientConnection(connection, listener: traits, host: self).start()
             }
         }
-        listeners.append((socket, listener))
-        // From now on it is told of, whether somebody comes or not.
-        _ = tally(of: traits.address)
-    }
-
-    /// Listens on these sockets for clients, and on no other. Those that are open already go on with their new traits.
-    func listen(on wanted: [(socket: ListenSocket, traits: ListenerTraits)]) throws(ReactorError) {
-        guard !isDraining, !isClosed else { return }
-        let before = listeners
-        listeners = []
-        for (_, listener) in before {
-            // Whoever has been let in by the kernel already is a client still, and handshakes go on.
-            listener.closeAfterAccepting()
-        }
-        for (socket, traits) in wanted { try listen(on: socket, traits: traits) }
     }
 
     /// Serves operators on a socket, until the end: a drain is something to watch.
@@ -292,6 +328,7 @@ final class BalancerLoop {
     func close() {
         guard !isClosed else { return }
         isClosed = true
+        discardPrepared()
         for (_, listener) in listeners { listener.close() }
         listeners = []
         yieldTimer?.cancel()

@@ -9,17 +9,25 @@ import Synchronization
 /// The TLS of all listeners, by their addresses: loaded before they open, replaced when the configuration or a file changes. Connections
 /// that are there keep what they began with. Guarded by its mutex, which no loop waits for but when it opens a listener.
 final class ListenerIdentities: Sendable {
-    private struct Entry {
+    fileprivate struct Entry {
         var tls: ListenerTLS
         let identity: TLSServerIdentity
         /// Of the files as they were loaded, or found faulty.
         var stamps: [FileStamp]
     }
 
+    /// What a configuration makes of them, before it is in force.
+    struct Change {
+        fileprivate let entries: [Endpoint: Entry]
+        fileprivate let contexts: [(identity: TLSServerIdentity, context: TLSServerContext)]
+
+        func identity(of bind: Endpoint) -> TLSServerIdentity? { entries[bind]?.identity }
+    }
+
     private let entries = Mutex<[Endpoint: Entry]>([:])
 
-    /// Takes over what a configuration says: all of it, or nothing where one file can't be used.
-    func adopt(_ wanted: [(bind: Endpoint, tls: ListenerTLS)]) throws(BalancerError) {
+    /// Reads what a configuration names; nothing has changed yet.
+    func prepare(_ wanted: [(bind: Endpoint, tls: ListenerTLS)]) throws(BalancerError) -> Change {
         let known = entries.withLock { $0 }
         var next: [Endpoint: Entry] = [:]
         var changes: [(identity: TLSServerIdentity, context: TLSServerContext)] = []
@@ -37,8 +45,12 @@ final class ListenerIdentities: Sendable {
                 throw BalancerError(.listenFailed, "TLS of \(bind): \(error.message)", underlying: error)
             }
         }
-        for (identity, context) in changes { identity.adopt(context) }
-        entries.withLock { $0 = next }
+        return Change(entries: next, contexts: changes)
+    }
+
+    func adopt(_ change: Change) {
+        for (identity, context) in change.contexts { identity.adopt(context) }
+        entries.withLock { $0 = change.entries }
     }
 
     func identity(of bind: Endpoint) -> TLSServerIdentity? {

@@ -11,19 +11,18 @@ final class LoopSettings: Sendable {
     let times: DeadlineTimes
     let routes: RouteTable
     let trustedProxies: [AddressRange]
-    /// Of all pools.
-    let stickyCookies: [String]
+    let cookies: StickyCookies
     /// The header lines of the security preset, for answers of our own.
     let securityLines: [UInt8]
     let accessLog: AccessLog
     let shared: LoopServices
 
-    init(_ configuration: BalancerConfiguration, routes: RouteTable, services: LoopServices) {
+    init(_ configuration: BalancerConfiguration, routes: RouteTable, formerCookies: [String] = [], services: LoopServices) {
         limits = configuration.limits
         times = DeadlineTimes(configuration.limits)
         self.routes = routes
         trustedProxies = configuration.trustedProxies
-        stickyCookies = configuration.stickyCookies
+        cookies = StickyCookies(current: configuration.stickyCookies, former: formerCookies)
         securityLines = HeaderPlan.lines(of: configuration.securityHeaders)
         accessLog = AccessLog(configuration, logger: services.logger, writeLine: services.writeAccessLine)
         shared = services

@@ -19,8 +19,7 @@ enum RequestRewriter {
     struct Context {
         let forwarding: ForwardingFields
         let name: RequestName
-        /// The sticky cookies of all pools: none of them is the servers' business.
-        let cookies: [String]
+        let cookies: StickyCookies
         let isUpgrade: Bool
         let plan: HeaderPlan
     }
@@ -42,7 +41,7 @@ enum RequestRewriter {
         var key: Range<Int>?
         for field in head.fields where isForwarded(field, head, bytes, context) {
             if field.known == .cookie {
-                StickyCookies.appendLine(field, in: bytes, without: context.cookies, into: &out)
+                context.cookies.appendLine(field, in: bytes, into: &out)
                 continue
             }
             HeadWriter.field(field, in: bytes, into: &out)

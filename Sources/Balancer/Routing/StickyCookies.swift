@@ -3,34 +3,58 @@
 
 import Wire
 
-/// Our cookies in other people's `Cookie` lines.
-enum StickyCookies {
-    /// The line without the cookies of these names, every other byte as the client sent it; nothing where none is left.
-    static func appendLine(_ field: HTTPField, in bytes: Span<UInt8>, without names: [String], into out: inout [UInt8]) {
+/// Our cookies in other people's `Cookie` lines: none of them is the servers' business. Immutable.
+struct StickyCookies: Sendable {
+    /// Former names that are remembered, the newest of them.
+    static let formerLimit = 32
+
+    /// Of all pools.
+    let current: [String]
+    /// Names that pools had before, and clients may have still. A server may use one for a cookie of its own by now, so only what looks like
+    /// a token of ours goes.
+    let former: [String]
+
+    /// The line without our cookies, every other byte as the client sent it; nothing where none is left.
+    func appendLine(_ field: HTTPField, in bytes: Span<UInt8>, into out: inout [UInt8]) {
         let start = out.count
         HeadWriter.field(field, in: bytes, into: &out)
         let value = out.count - 2 - field.value.count
-        for name in names {
-            let end = out.count - 2
-            guard contains(name, out, value..<end) else { continue }
-            switch Cookies.removing(name, in: out.span, value..<end) {
-            case .absent:
-                break
-            case .wholeField:
-                out.removeSubrange(start...)
-                return
-            case .keep(let pieces):
-                // Pieces rise, so each moves to the front without touching a later one.
-                var position = value
-                for piece in pieces {
-                    for index in piece {
-                        out[position] = out[index]
-                        position += 1
-                    }
-                }
-                out.removeSubrange(position..<end)
-            }
+        for name in current {
+            guard Self.remove(name, from: start, value: value, in: &out, where: { _ in true }) else { return }
         }
+        for name in former {
+            guard Self.remove(name, from: start, value: value, in: &out, where: StickySigner.isLikeToken) else { return }
+        }
+    }
+
+    /// False where the line that begins at `start` is gone as a whole.
+    private static func remove(
+        _ name: String,
+        from start: Int,
+        value: Int,
+        in out: inout [UInt8],
+        where isOurs: (Span<UInt8>) -> Bool
+    ) -> Bool {
+        let end = out.count - 2
+        guard contains(name, out, value..<end) else { return true }
+        switch Cookies.removing(name, in: out.span, value..<end, where: isOurs) {
+        case .absent:
+            break
+        case .wholeField:
+            out.removeSubrange(start...)
+            return false
+        case .keep(let pieces):
+            // Pieces rise, so each moves to the front without touching a later one.
+            var position = value
+            for piece in pieces {
+                for index in piece {
+                    out[position] = out[index]
+                    position += 1
+                }
+            }
+            out.removeSubrange(position..<end)
+        }
+        return true
     }
 
     /// A cheap look for the name's bytes: most lines have no cookie of ours, or just the pool's own.

@@ -15,23 +15,53 @@ package final class Listener {
     private let failed: (ReactorError) -> Void
 
     /// `accepted` gets each new connection and starts it, or closes it. `failed` hears of a lack of descriptors, at most ten times a second.
-    /// With `options` a client has told who it is and has made its handshake before it is a connection.
-    package init(
+    /// With `options` a client has told who it is and has made its handshake before it is a connection. `isWaiting`: clients stay in the
+    /// kernel's queue until `begin`.
+    package convenience init(
         _ socket: ListenSocket,
         on loop: Loop,
         options: ListenerOptions = ListenerOptions(),
+        isWaiting: Bool = false,
         failed: @escaping (ReactorError) -> Void = { _ in },
         accepted: @escaping (Connection) -> Void
     ) throws(ReactorError) {
+        let poll = try PollHandle(descriptor: socket.descriptor.number, on: loop) { _ in }
+        self.init(socket, poll, on: loop, options, failed: failed, accepted: accepted)
+        if !isWaiting { begin() }
+    }
+
+    private init(
+        _ socket: ListenSocket,
+        _ poll: PollHandle,
+        on loop: Loop,
+        _ options: ListenerOptions,
+        failed: @escaping (ReactorError) -> Void,
+        accepted: @escaping (Connection) -> Void
+    ) {
         self.socket = socket
         self.loop = loop
         self.options = options
         self.accepted = accepted
         self.failed = failed
+        self.poll = poll
         arrivals = ArrivalQueue(options, on: loop, arrived: accepted)
-        poll = try PollHandle(descriptor: socket.descriptor.number, on: loop) { _ in }
-        poll?.setReady { [weak self] _ in self?.accept() }
+        poll.setReady { [weak self] _ in self?.accept() }
+    }
+
+    /// Clients come in from now on.
+    package func begin() {
         poll?.watch(.readable)
+    }
+
+    /// The same socket with other options, and nothing that could fail: whoever is accepted from now on is the new one's, handshakes under
+    /// way go on to their end here. nil where this one is closed.
+    package func successor(options: ListenerOptions, accepted: @escaping (Connection) -> Void) -> Listener? {
+        guard let poll else { return nil }
+        self.poll = nil
+        arrivals.outliveListener()
+        let next = Listener(socket, poll, on: loop, options, failed: failed, accepted: accepted)
+        next.begin()
+        return next
     }
 
     package var address: SocketAddress { socket.address }

@@ -55,10 +55,14 @@ package class LoopHandle {
 
     /// For the end of a loop: the loop's own handles carry another kind of owner and are left to it.
     static func closeAny(_ handle: UnsafeMutablePointer<uv_handle_t>?) {
-        guard let handle, let data = handle.pointee.data, uv_is_closing(handle) == 0 else { return }
+        guard let handle, uv_is_closing(handle) == 0 else { return }
         switch handle.pointee.type {
-        case UV_POLL, UV_TIMER, UV_SIGNAL: Unmanaged<LoopHandle>.fromOpaque(data).takeUnretainedValue().close()
-        default: break
+        case UV_POLL, UV_TIMER, UV_SIGNAL:
+            // Not before its type is known: some of the loop's own have nothing there, not even nil.
+            guard let data = handle.pointee.data else { return }
+            Unmanaged<LoopHandle>.fromOpaque(data).takeUnretainedValue().close()
+        default:
+            break
         }
     }
 }

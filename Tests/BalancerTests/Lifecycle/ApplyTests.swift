@@ -79,6 +79,32 @@ import Testing
         }
     }
 
+    /// Other traits of a listener that stays: its socket stays open all the while.
+    @Test func listenersChangeWithoutAClosedDoor() async throws {
+        try await BalancerFixture.with(loops: 2) { fixture in
+            let load = Load()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<4 { group.addTask { try await load.connect(fixture) } }
+                var configuration = try await Self.configuration(fixture)
+                for round in 0..<20 {
+                    configuration.listeners[0].redirectHTTPS = round % 2 == 0 ? 301 : nil
+                    let seen = load.answers.load(ordering: .relaxed)
+                    #expect(try await fixture.service.apply(configuration).keys == ["listeners"])
+                    _ = try await eventually("more clients") { load.answers.load(ordering: .relaxed) > seen + 20 ? true : nil }
+                }
+                let client = try await fixture.client()
+                #expect(try await client.request(Self.get).status == 200)
+                configuration.listeners[0].redirectHTTPS = 308
+                try await fixture.service.apply(configuration)
+                // Who has come before the change is served as then.
+                #expect(try await client.request(Self.get).status == 200)
+                #expect(try await fixture.client().request(Self.get).status == 308)
+                load.isOver.store(true, ordering: .relaxed)
+                try await group.waitForAll()
+            }
+        }
+    }
+
     @Test func whatCantBeBoundChangesNothing() async throws {
         try await BalancerFixture.with([("web", "web-1"), ("web", "web-2")]) { fixture in
             let taken = try ListenSocket.open(Endpoint(host: "127.0.0.1", port: 0))
@@ -119,6 +145,35 @@ import Testing
             configuration.stickyKeys = try StickyKeyRing(parsing: new)
             try await fixture.service.apply(configuration)
             #expect(try await client.request(pinned).cookie("KEYVANE_WEB") != nil)
+        }
+    }
+
+    /// Cookies of pools that are gone or not sticky any more are nobody's business still; a server's own of the same name is its own.
+    @Test func formerStickyCookiesStayOffTheServers() async throws {
+        try await BalancerFixture.with([("web", "web-1")]) { fixture in
+            var configuration = try await Self.configuration(fixture)
+            let client = try await fixture.client()
+            var tokens: [String] = []
+            for name in ["KEYVANE_WEB", "SECOND", "THIRD"] {
+                configuration.pools[0].sticky = StickyConfiguration(mode: .cookie, name: name)
+                try await fixture.service.apply(configuration)
+                let token = try #require(try await client.request(Self.get).cookie(name))
+                tokens.append("\(name)=\(token)")
+            }
+            configuration.pools[0].sticky = nil
+            try await fixture.service.apply(configuration)
+            func seen(_ cookies: String) async throws -> String? {
+                _ = try await client.request(BalancerFixture.get(cookie: cookies))
+                return fixture.backends[0].requests.all.last?.value("cookie")
+            }
+            #expect(try await seen(tokens.joined(separator: "; ")) == nil)
+            #expect(try await seen("a=1; \(tokens[0]); b=2;\(tokens[2]); c=3") == "a=1; b=2; c=3")
+            let own = "SECOND=a server's own; KEYVANE_WEB=AQ; THIRD=\(String(repeating: "A", count: 46))"
+            #expect(try await seen("\(own); \(tokens[1])") == own)
+            // In use again, the name is ours whatever the value.
+            configuration.pools[0].sticky = StickyConfiguration(mode: .cookie, name: "SECOND")
+            try await fixture.service.apply(configuration)
+            #expect(try await seen("SECOND=x; a=1") == "a=1")
         }
     }
 
@@ -217,6 +272,17 @@ import Testing
                 answers.wrappingAdd(1, ordering: .relaxed)
             }
             client.close()
+        }
+
+        /// A connection for each request.
+        func connect(_ fixture: BalancerFixture) async throws {
+            while !isOver.load(ordering: .relaxed) {
+                let client = try await fixture.client()
+                let status = try await client.request(ApplyTests.get).status
+                #expect([200, 301, 308].contains(status))
+                client.close()
+                answers.wrappingAdd(1, ordering: .relaxed)
+            }
         }
 
         func talk(_ fixture: BalancerFixture) async throws {

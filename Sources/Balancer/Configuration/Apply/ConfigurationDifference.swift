@@ -23,6 +23,7 @@ package struct ConfigurationDifference: Sendable, Equatable {
     package private(set) var keys: [String] = []
 
     package var isEmpty: Bool { keys.isEmpty }
+    var hasListeners: Bool { keys.contains("listeners") }
 
     package init(from old: BalancerConfiguration, to new: BalancerConfiguration) {
         note("listeners", old.listeners != new.listeners)

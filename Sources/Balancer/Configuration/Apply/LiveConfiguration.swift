@@ -16,8 +16,17 @@ struct LiveConfiguration: Sendable {
     var configuration: BalancerConfiguration
     var routes: RouteTable
     var keys: StickyKeyRing
+    /// Names of sticky cookies that were ours since the start and aren't any more, oldest first.
+    var formerCookies: [String] = []
     /// In the configuration's order.
     var listeners: [OpenListener]
+
+    /// What `formerCookies` becomes with another configuration.
+    func formerCookies(after next: BalancerConfiguration) -> [String] {
+        let (dropped, kept) = (configuration.stickyCookies, next.stickyCookies)
+        let all = formerCookies.filter { !dropped.contains($0) } + dropped
+        return all.filter { !kept.contains($0) }.suffix(StickyCookies.formerLimit)
+    }
 
     /// The sockets of `wanted` in its order: those that are open already, and new ones for the rest.
     ///

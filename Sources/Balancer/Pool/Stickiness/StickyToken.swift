@@ -44,6 +44,12 @@ package struct StickySigner: Sendable {
         }
     }
 
+    /// Is this one of ours, as far as that can be said without a key?
+    package static func isLikeToken(_ text: Span<UInt8>) -> Bool {
+        guard text.count == textLength, let bytes = Base64Text.decode(text) else { return false }
+        return bytes[0] == version
+    }
+
     package var keyCount: Int { keys.count }
 
     /// Stands for the server in tokens of this key.

@@ -37,14 +37,22 @@ package enum Cookies {
         return nil
     }
 
-    /// All cookies of this name go, each with the separator before it (the first one with the separator after it).
-    package static func removing(_ name: String, in bytes: Span<UInt8>, _ value: Range<Int>) -> Removal {
+    /// All cookies of this name go, each with the separator before it (the first one with the separator after it); with `isMeant` those
+    /// whose value it says so of.
+    package static func removing(
+        _ name: String,
+        in bytes: Span<UInt8>,
+        _ value: Range<Int>,
+        where isMeant: (Span<UInt8>) -> Bool = { _ in true }
+    ) -> Removal {
         bytes.withUnsafeBufferPointer { bytes in
             var keep: [Range<Int>] = []
             var removed = false
             forEachPart(bytes, value) { part in
                 let nameEnd = part.firstIndex { bytes[$0] == ASCII.equals } ?? part.upperBound
-                if nameEnd < part.upperBound, matches(bytes, part.lowerBound..<nameEnd, name) {
+                if nameEnd < part.upperBound, matches(bytes, part.lowerBound..<nameEnd, name),
+                    isMeant(bytes.extracting(ASCII.trimmed(bytes, nameEnd + 1..<part.upperBound)).span)
+                {
                     removed = true
                     return
                 }
