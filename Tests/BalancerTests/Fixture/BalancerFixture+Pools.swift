@@ -72,14 +72,14 @@ extension BalancerFixture {
         try await untilItStays("the tunnels of \(name)") { try await server(name).tunnels }
     }
 
-    /// A value that is the same a second later. A loop that is told something learns of it a moment after us.
+    /// A value that is the same some seconds later. A loop that is told something learns of it a moment after us.
     func untilItStays<Value: Equatable & Sendable>(
         _ what: String,
         _ read: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
         try await eventually("\(what) to stay") {
             let before = try await read()
-            try await waitAtLeast(milliseconds: 1000)
+            try await waitAtLeast(milliseconds: 2500)
             return try await read() == before ? before : nil
         }
     }

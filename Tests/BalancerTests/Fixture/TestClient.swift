@@ -25,7 +25,7 @@ final class TestClient: ConnectionHandler, @unchecked Sendable {
         self.loop = loop
     }
 
-    static func connect(to address: SocketAddress, on loop: Loop) async throws -> TestClient {
+    static func connect(to address: SocketAddress, on loop: Loop, sending first: [UInt8] = []) async throws -> TestClient {
         let connected = Events<Bool>()
         let client = TestClient(loop: loop)
         loop.post {
@@ -34,6 +34,7 @@ final class TestClient: ConnectionHandler, @unchecked Sendable {
                     client.connection = connection
                     connection.pendingLimit = 256 << 20
                     connection.start(client)
+                    if !first.isEmpty { connection.write(first) }
                     connected.emit(true)
                 } else {
                     connected.emit(false)

@@ -113,11 +113,9 @@ import Testing
         let configure: @Sendable (inout BalancerConfiguration) -> Void = { $0.limits.headerTimeout = .seconds(4) }
         try await BalancerFixture.withHTTP2(configure: configure, script: { _, _ in .silence }) { fixture in
             let silent = try await fixture.client()
-            let slow = try await fixture.client()
-            slow.send(Array(HTTP2Frame.preface.prefix(10)))
-            let stuck = try await HTTP2TestClient.connect(fixture)
-            stuck.send(.headers(1, HTTP2TestClient.request()))
-            stuck.send(HTTP2Frame(type: 1, flags: 1, stream: 3, payload: HTTP2Frame.block(HTTP2TestClient.request())))
+            let slow = try await fixture.client(sending: Array(HTTP2Frame.preface.prefix(10)))
+            let unfinished = HTTP2Frame(type: 1, flags: 1, stream: 3, payload: HTTP2Frame.block(HTTP2TestClient.request()))
+            let stuck = try await HTTP2TestClient.connect(fixture, sending: [.headers(1, HTTP2TestClient.request()), unfinished])
             try await silent.untilEnd()
             try await slow.untilEnd()
             try await stuck.untilEnd()

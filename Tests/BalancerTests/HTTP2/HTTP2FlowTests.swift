@@ -83,13 +83,15 @@ import Testing
             request.target == "/large" ? .stream(1 << 20) : .ok(String(repeating: "x", count: 2000))
         }
         try await BalancerFixture.withHTTP2(configure: configure, script: script) { fixture in
-            let client = try await HTTP2TestClient.connect(fixture, settings: [(Self.initialWindow, 100)])
+            // One whose server has more to say, one whose server has said everything, one that doesn't finish, and an answer of our own. All
+            // at once: the connection must not be idle before the last of them is sent.
+            let frames: [HTTP2Frame] = [
+                .headers(1, HTTP2TestClient.request("GET", "/large")), .headers(3, HTTP2TestClient.request()),
+                .headers(5, HTTP2TestClient.request("POST"), end: false), .data(5, "begun"),
+                .headers(7, [(":method", "CONNECT"), (":authority", "a:443")]),
+            ]
+            let client = try await HTTP2TestClient.connect(fixture, settings: [(Self.initialWindow, 100)], sending: frames)
             client.opensWindows = false
-            // One whose server has more to say, one whose server has said everything, one that doesn't finish.
-            client.send(.headers(1, HTTP2TestClient.request("GET", "/large")), .headers(3, HTTP2TestClient.request()))
-            client.send(.headers(5, HTTP2TestClient.request("POST"), end: false), .data(5, "begun"))
-            // And an answer of our own. All at once: the connection must not be idle before the last of them is sent.
-            client.send(.headers(7, [(":method", "CONNECT"), (":authority", "a:443")]))
             for stream: Int32 in [1, 3] {
                 let message = try await client.message(stream)
                 #expect(message.reset != nil && !message.isEnded && message.body.count == 100)

@@ -47,10 +47,14 @@ final class HTTP2TestClient {
         self.client = client
     }
 
-    static func connect(_ fixture: BalancerFixture, settings: [(UInt16, UInt32)] = []) async throws -> HTTP2TestClient {
-        let client = HTTP2TestClient(try await fixture.client())
-        client.client.send(HTTP2Frame.preface + HTTP2Frame.settings(settings).bytes)
-        return client
+    /// `first` goes along with the preface.
+    static func connect(
+        _ fixture: BalancerFixture,
+        settings: [(UInt16, UInt32)] = [],
+        sending first: [HTTP2Frame] = []
+    ) async throws -> HTTP2TestClient {
+        let opening = HTTP2Frame.preface + HTTP2Frame.settings(settings).bytes + first.flatMap(\.bytes)
+        return HTTP2TestClient(try await fixture.client(sending: opening))
     }
 
     static func request(_ method: String = "GET", _ path: String = "/", _ more: [(String, String)] = []) -> [(String, String)] {

@@ -129,7 +129,7 @@ import Testing
 @Suite struct HTTP2DrainTests {
     @Test func streamsUnderWayAreFinished() async throws {
         // Long enough for a busy machine to send a request between the two GOAWAYs.
-        let configure: @Sendable (inout BalancerConfiguration) -> Void = { $0.limits.linger = .seconds(5) }
+        let configure: @Sendable (inout BalancerConfiguration) -> Void = { $0.limits.linger = .seconds(15) }
         let script: @Sendable (String, BackendRequest) -> BackendAction = { _, request in request.target == "/slow" ? .silence : .ok() }
         try await BalancerFixture.withHTTP2(configure: configure, script: script) { fixture in
             let client = try await HTTP2TestClient.connect(fixture)

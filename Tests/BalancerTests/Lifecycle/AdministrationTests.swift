@@ -60,13 +60,13 @@ import Testing
         let configure: @Sendable (inout BalancerConfiguration) -> Void = {
             BalancerFixture.quick(&$0)
             $0.limits.drain = .milliseconds(100)
-            $0.limits.drainPace = 5
+            $0.limits.drainPace = 2
         }
         try await BalancerFixture.with(loops: 2, configure: configure, script: BalancerFixture.byName) { fixture in
             for _ in 0..<80 { _ = try await fixture.tunnel() }
             try await fixture.state(.drain, "web-1")
             try await fixture.until("web-1", "fewer tunnels") { $0.standing == .drained && $0.tunnels < 79 }
-            // Five a second over both loops: they can't all be gone, unless this task was held up for a quarter of a minute.
+            // Two a second over both loops: they can't all be gone, unless this task was held up for half a minute.
             try await fixture.state(.ready, "web-1")
             #expect(try await fixture.untilTunnelsStay("web-1") > 0)
         }

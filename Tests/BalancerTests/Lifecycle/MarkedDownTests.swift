@@ -46,7 +46,7 @@ import Testing
     }
 
     @Test func pacedUntilItIsBack() async throws {
-        try await withTunnels(.paced(perSecond: 5), count: 80) { fixture, _, _ in
+        try await withTunnels(.paced(perSecond: 2), count: 80) { fixture, _, _ in
             try await fixture.until("web-1", "fewer tunnels") { $0.tunnels < 79 }
             fixture.backends[0].become(.up)
             try await fixture.until("web-1", "up") { $0.standing == .up }

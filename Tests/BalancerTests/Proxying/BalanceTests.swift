@@ -194,7 +194,7 @@ import Testing
 
     @Test func weightAndLimitRise() async throws {
         let configure: @Sendable (inout PoolConfiguration) -> Void = {
-            $0.slowStart = .seconds(12)
+            $0.slowStart = .seconds(30)
             for index in 0..<2 {
                 $0.servers[index].weight = 100
                 $0.servers[index].maxConnections = 100

@@ -79,7 +79,7 @@ import Wire
     /// Random damage: whatever is let through must be whole, and the balancer must live on.
     @Test func damagedRequests() async throws {
         let seeds = Self.cases.map { Array($0.request.utf8) } + RefusalTests.cases.map { Array($0.request.utf8.prefix(4000)) }
-        try await BalancerFixture.with(loops: 2, configure: { $0.limits.clientIdle = .seconds(6) }, script: { _, _ in .ok() }) { fixture in
+        try await BalancerFixture.with(loops: 2, configure: { $0.limits.clientIdle = .seconds(4) }, script: { _, _ in .ok() }) { fixture in
             var generator = SeededGenerator(seed: 20_261_121)
             for _ in 0..<400 {
                 var bytes = seeds[Int.random(in: 0..<seeds.count, using: &generator)]
@@ -92,13 +92,11 @@ import Wire
                     default: bytes.insert(contentsOf: bytes[index..<min(index + 20, bytes.count)], at: index)
                     }
                 }
-                let client = try await fixture.client()
-                client.send(bytes)
+                let client = try await fixture.client(sending: bytes)
                 client.finishSending()
                 try await client.untilEnd()
             }
-            let client = try await fixture.client()
-            #expect(try await client.request(Self.next).status == 200)
+            #expect(try await fixture.client(sending: Self.next).response().status == 200)
         }
     }
 }
