@@ -179,7 +179,7 @@ let package = Package(
         .testTarget(
             name: "BalancerTests",
             dependencies: [
-                "Balancer", "CNghttp2", "CZlib", "Reactor", "TestSupport", "Wire",
+                "Balancer", "CNghttp2", "COpenSSL", "CZlib", "Reactor", "TestSupport", "Wire",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
             ]
