@@ -22,9 +22,9 @@ struct BalancerMetrics: Sendable {
                 ($0, Counter(label: Self.prefix + "config_reloads_total", dimensions: [("result", $0.rawValue)]))
             }
         )
-        let reasons = HTTPFault.allCases.map(\.code) + Refusal.allCases.map(\.rawValue) + ArrivalFailure.codes
+        let reasons = HTTPFault.allCases.map(\.code) + Refusal.allCases.map(\.rawValue) + HTTP2Refusal.allCases.map(\.rawValue)
         rejected = Dictionary(
-            uniqueKeysWithValues: Set(reasons).map {
+            uniqueKeysWithValues: Set(reasons + ArrivalFailure.codes).map {
                 ($0, Counter(label: Self.prefix + "rejected_total", dimensions: [("reason", $0)]))
             }
         )

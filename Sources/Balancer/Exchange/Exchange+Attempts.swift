@@ -10,7 +10,6 @@ extension Exchange {
     func attempt(at place: PoolView.Place, onNewConnection: Bool) {
         guard let transport = pool?.snapshot.transport else { return }
         self.place = place
-        tried.append(place.server)
         logged?.attemptBegan(at: MonotonicClock.nanoseconds())
         if !onNewConnection, let idle = takeIdle(of: place) {
             upstream = idle
@@ -95,6 +94,7 @@ extension Exchange {
 
     /// False, and nothing is changed, where there is nowhere to go or too much is being retried already.
     func retryElsewhere() -> Bool {
+        if let place { tried.append(place.server) }
         guard let pool, !(wish.isBound && wish.pinned != nil), case .place(let next) = pool.take(key: wish.key, avoiding: tried) else {
             return false
         }

@@ -14,7 +14,8 @@ import Wire
 
 /// One request and its response. Confined to its loop.
 final class Exchange: UpstreamUser {
-    unowned let client: ClientConnection
+    /// It holds this exchange for as long as that is its turn, and lets go of it at the end, so the circle always opens.
+    let client: ClientConnection
     let host: BalancerLoop
     /// Those of its beginning, whatever the configuration becomes meanwhile.
     let settings: LoopSettings

@@ -5,7 +5,8 @@ import Reactor
 import Wire
 
 /// What the session reads and asks for.
-extension HTTP2Connection: HTTP2SessionEvents {
+extension HTTP2Connection {
+    /// A frame's header came. False: the peer is a nuisance, and `receive` fails with `.flooded`.
     func frameBegan(_ type: UInt8, length: Int, endsStream: Bool) -> Bool {
         // A block that was given up half-way has no end of its own.
         if type != HTTP2FrameType.continuation, head != nil || trailers != nil { blockEnded() }
@@ -18,17 +19,19 @@ extension HTTP2Connection: HTTP2SessionEvents {
         headEnded()
     }
 
+    /// A frame was refused, its stream or the connection with it.
     func invalidFrame() {
         if !budget.glitched(at: host.loop.milliseconds) { isNuisance = true }
     }
 
     // MARK: Header blocks
 
-    func headersBegan(stream: Int32, isRequest: Bool) {
+    func headersBegan(isRequest: Bool) {
         if isRequest { head = shared.takeHead() } else { trailers = HTTP2Trailers() }
         headBegan()
     }
 
+    /// False: `receive` fails with `.flooded`.
     func headerField(_ name: Span<UInt8>, _ value: Span<UInt8>) -> Bool {
         if head != nil {
             head?.add(name, value)
@@ -68,14 +71,14 @@ extension HTTP2Connection: HTTP2SessionEvents {
             session?.reset(stream: id, .protocolError)
         case .refused(let fault):
             let stream = HTTP2Stream(id, endsStream ? .none : .chunked, isHead: block.isHead, connection: self)
-            streams[id] = stream
+            streams.insert(stream)
             // It has the deadlines of every client: a window that stays shut mustn't hold the answer for ever.
             let client = ClientConnection(stream, of: self)
             client.start()
             client.refuse(fault, asHTML: false)
         case .request(let shape):
             let stream = HTTP2Stream(id, shape, isHead: block.isHead, connection: self)
-            streams[id] = stream
+            streams.insert(stream)
             ClientConnection(stream, of: self).start()
             stream.headReceived(block.bytes.span)
             if endsStream, shape == .tunnel, !stream.ended(trailers: []) { reset(stream, .protocolError) }
@@ -101,9 +104,10 @@ extension HTTP2Connection: HTTP2SessionEvents {
         streams[id]?.offer(limit) ?? .failed
     }
 
-    func take(stream id: Int32, _ count: Int, into out: inout [UInt8]) {
+    /// Appends the bytes that were offered.
+    func take(stream id: Int32, _ count: Int) {
         guard let stream = streams[id] else { return }
-        if stream.take(count, into: &out) { hasDrained(stream) }
+        if stream.take(count, into: &outgoing.bytes) { hasDrained(stream) }
     }
 
     // MARK: What was sent, what ended
@@ -117,6 +121,7 @@ extension HTTP2Connection: HTTP2SessionEvents {
         case HTTP2FrameType.reset:
             switch HTTP2ErrorCode(rawValue: error) {
             case .protocolError?, .flowControl?, .streamClosed?, .frameSize?:
+                host.settings.metrics.countRejected(HTTP2Refusal.protocolFault.rawValue)
                 if !budget.madeUsReset(at: host.loop.milliseconds) { isNuisance = true }
             case .noError?, .internalError?, .refusedStream?, .cancel?, .enhanceYourCalm?, nil:
                 break

@@ -24,9 +24,6 @@ final class HTTP2Connection: ConnectionHandler, Timed {
         case gone
     }
 
-    /// A write's worth of frames: more waits for the kernel, not for memory.
-    private static let writeSize = 128 << 10
-
     let connection: Connection
     let host: BalancerLoop
     let shared: HTTP2Shared
@@ -34,7 +31,9 @@ final class HTTP2Connection: ConnectionHandler, Timed {
     let tally: TrafficTally
     var sweepSlot = DeadlineSweep.noSlot
     private(set) var session: HTTP2Session?
-    var streams: [Int32: HTTP2Stream] = [:]
+    var streams = HTTP2StreamTable()
+    /// Empty between flushes.
+    var outgoing = HTTP2Outgoing()
     var budget: HTTP2Budget
     /// The header block that is being read.
     var head: HTTP2RequestHead?
@@ -66,7 +65,7 @@ final class HTTP2Connection: ConnectionHandler, Timed {
         // The preface and the first SETTINGS have a head's time.
         headUntil = host.deadline(in: host.times.header)
         host.sweep.add(self, deadline: headUntil)
-        let session = HTTP2Session(shared.library, events: self)
+        let session = HTTP2Session(shared.library, of: self)
         session.submitSettings(shared.limits, headerBytes: shared.headerBytes)
         self.session = session
         connection.start(self)
@@ -117,7 +116,7 @@ final class HTTP2Connection: ConnectionHandler, Timed {
     }
 
     func drop(_ stream: HTTP2Stream) {
-        streams[stream.id] = nil
+        streams.remove(stream.id)
         let missing = stream.detach()
         if missing > 0 { session?.consume(missing) }
         if streams.isEmpty { setDeadline() }
@@ -210,7 +209,7 @@ final class HTTP2Connection: ConnectionHandler, Timed {
     }
 
     private func closeStreams() {
-        for stream in streams.values { drop(stream) }
+        for stream in streams.all { drop(stream) }
     }
 
     // MARK: Sending
@@ -220,10 +219,10 @@ final class HTTP2Connection: ConnectionHandler, Timed {
         isFlushAsked = false
         settleStreams()
         guard let session, connection.isOpen, connection.pendingBytes == 0 else { return }
-        var frames = shared.takeBuffer()
-        let hasMore = session.produce(into: &frames, limit: Self.writeSize)
-        let outcome = frames.isEmpty ? .sent : connection.write(frames)
-        shared.giveBack(frames)
+        outgoing.bytes = shared.takeBuffer()
+        let hasMore = session.produce(for: self)
+        let outcome = outgoing.bytes.isEmpty ? .sent : connection.write(outgoing.bytes)
+        shared.giveBack(outgoing.take())
         if isNuisance { calm() }
         switch outcome {
         case .sent:
@@ -279,7 +278,7 @@ final class HTTP2Connection: ConnectionHandler, Timed {
         }
         switch failure {
         case .notHTTP2:
-            host.settings.metrics.countRejected("http2_preface")
+            host.settings.metrics.countRejected(HTTP2Refusal.preface.rawValue)
             connection.close()
         case .flooded:
             calm()
@@ -290,7 +289,7 @@ final class HTTP2Connection: ConnectionHandler, Timed {
 
     /// A peer that costs more than it may.
     private func calm() {
-        host.settings.metrics.countRejected("http2_flood")
+        host.settings.metrics.countRejected(HTTP2Refusal.flood.rawValue)
         isNuisance = false
         closeStreams()
         terminate(.enhanceYourCalm)

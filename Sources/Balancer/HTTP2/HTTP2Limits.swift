@@ -22,6 +22,16 @@ package struct HTTP2Limits: Sendable, Equatable {
     package init() {}
 }
 
+/// What HTTP/2 alone refuses, without an answer that has a status; the labels it is counted under.
+enum HTTP2Refusal: String, CaseIterable {
+    /// What came first was no preface.
+    case preface = "http2_preface"
+    /// A limit of `HTTP2Limits`, or one of the library's, was exceeded: the connection ends.
+    case flood = "http2_flood"
+    /// The stream was reset for its peer's fault.
+    case protocolFault = "http2_protocol"
+}
+
 /// Counts a connection's frames against its limits. Owned by it.
 struct HTTP2Budget {
     private static let windowUpdatesAtFirst = 1000

@@ -40,27 +40,25 @@ enum HTTP2DataOffer {
     case failed
 }
 
-/// What a session tells its connection, in the middle of `receive` or `produce`: it may submit, but not call those two.
-protocol HTTP2SessionEvents: AnyObject {
-    /// A frame's header came. False: the peer is a nuisance, and `receive` fails with `.flooded`.
-    func frameBegan(_ type: UInt8, length: Int, endsStream: Bool) -> Bool
-    func headersBegan(stream: Int32, isRequest: Bool)
-    /// False: `receive` fails with `.flooded`.
-    func headerField(_ name: Span<UInt8>, _ value: Span<UInt8>) -> Bool
-    func headersEnded(stream: Int32, isRequest: Bool, endsStream: Bool)
-    func dataReceived(stream: Int32, _ bytes: Span<UInt8>)
-    func dataEnded(stream: Int32)
-    func settingsReceived()
-    /// A frame was refused, its stream or the connection with it.
-    func invalidFrame()
-    func offer(stream: Int32, limit: Int) -> HTTP2DataOffer
-    /// Appends the bytes that were offered.
-    func take(stream: Int32, _ count: Int, into out: inout [UInt8])
-    func frameSent(_ type: UInt8, stream: Int32, endsStream: Bool, error: UInt32)
-    func streamClosed(_ stream: Int32)
+/// Frames on their way out while `produce` runs.
+struct HTTP2Outgoing {
+    var bytes: [UInt8] = []
+    fileprivate(set) var isFull = false
+
+    /// A write's worth of frames: more waits for the kernel, not for memory.
+    static let limit = 128 << 10
+
+    mutating func take() -> [UInt8] {
+        let taken = bytes
+        bytes = []
+        return taken
+    }
 }
 
 /// One nghttp2 server session; owned by its connection and confined to its loop. The library's pointers never leave this file.
+///
+/// The library tells the connection what comes and goes (`HTTP2Connection+Events`) in the middle of `receive` and `produce`: there it may
+/// submit, but not call those two.
 final class HTTP2Session {
     enum ReceiveFailure {
         case notHTTP2, flooded, broken
@@ -68,22 +66,16 @@ final class HTTP2Session {
 
     private let handle: OpaquePointer
     private let library: HTTP2Library
-    fileprivate unowned let events: any HTTP2SessionEvents
-    /// Frames on their way out while `produce` runs.
-    fileprivate var output: [UInt8] = []
-    fileprivate var outputLimit = 0
-    fileprivate var isOutputFull = false
 
-    init(_ library: HTTP2Library, events: any HTTP2SessionEvents) {
+    init(_ library: HTTP2Library, of connection: HTTP2Connection) {
         self.library = library
-        self.events = events
         var handle: OpaquePointer?
         guard nghttp2_session_server_new2(&handle, library.callbacks, nil, library.option) == 0, let handle else {
             preconditionFailure("nghttp2 has no memory for a session")
         }
         self.handle = handle
-        // Unretained: the library calls back only within the calls below.
-        nghttp2_session_set_user_data(handle, Unmanaged.passUnretained(self).toOpaque())
+        // Unretained: the library calls back only within the calls below, which are the connection's own.
+        nghttp2_session_set_user_data(handle, Unmanaged.passUnretained(connection).toOpaque())
     }
 
     deinit {
@@ -103,17 +95,14 @@ final class HTTP2Session {
         }
     }
 
-    /// Appends what is to be sent, up to about `limit` bytes. True where there is more.
-    func produce(into out: inout [UInt8], limit: Int) -> Bool {
-        swap(&output, &out)
-        defer { swap(&output, &out) }
-        outputLimit = limit
-        isOutputFull = false
-        while output.count < limit {
+    /// Appends what is to be sent to `outgoing`, up to about its limit. True where there is more.
+    func produce(for connection: HTTP2Connection) -> Bool {
+        connection.outgoing.isFull = false
+        while connection.outgoing.bytes.count < HTTP2Outgoing.limit {
             var start: UnsafePointer<UInt8>?
             let count = nghttp2_session_mem_send(handle, &start)
-            guard count > 0 else { return isOutputFull }
-            output.append(contentsOf: UnsafeBufferPointer(start: start, count: count))
+            guard count > 0 else { return connection.outgoing.isFull }
+            connection.outgoing.bytes.append(contentsOf: UnsafeBufferPointer(start: start, count: count))
         }
         return true
     }
@@ -214,25 +203,25 @@ final class HTTP2Session {
 // MARK: Callbacks
 
 extension HTTP2Session {
-    private static func session(_ pointer: UnsafeMutableRawPointer?) -> HTTP2Session? {
-        pointer.map { Unmanaged<HTTP2Session>.fromOpaque($0).takeUnretainedValue() }
-    }
-
-    private static func span(_ start: UnsafePointer<UInt8>?, _ count: Int, _ body: (Span<UInt8>) -> Void) {
-        body(UnsafeBufferPointer(start: start, count: count).span)
+    /// Tells the connection. It lives as long as its call that the library is in, so no reference is counted.
+    @inline(__always)
+    @discardableResult
+    private static func tell<Value>(_ context: UnsafeMutableRawPointer?, _ body: (HTTP2Connection) -> Value) -> Value? {
+        guard let context else { return nil }
+        return Unmanaged<HTTP2Connection>.fromOpaque(context)._withUnsafeGuaranteedRef { body($0) }
     }
 
     private static func endsStream(_ header: nghttp2_frame_hd) -> Bool {
         header.type <= HTTP2FrameType.headers && header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
     }
 
-    fileprivate static func isRequest(_ frame: nghttp2_frame) -> Bool {
-        frame.headers.cat == NGHTTP2_HCAT_REQUEST
+    private static func isRequest(_ frame: UnsafePointer<nghttp2_frame>) -> Bool {
+        frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
     }
 
     private static let offerData: nghttp2_data_source_read_callback = { _, stream, _, limit, flags, _, context in
-        guard let session = HTTP2Session.session(context), let flags else { return -1 }
-        switch session.events.offer(stream: stream, limit: limit) {
+        guard let flags, let offer = HTTP2Session.tell(context, { $0.offer(stream: stream, limit: limit) }) else { return -1 }
+        switch offer {
         case .later:
             return Int(NGHTTP2_ERR_DEFERRED.rawValue)
         case .failed:
@@ -253,73 +242,85 @@ extension HTTP2Session {
     }
 
     static func install(in table: OpaquePointer) {
+        installReceiving(in: table)
+        installSending(in: table)
+    }
+
+    private static func installReceiving(in table: OpaquePointer) {
         nghttp2_session_callbacks_set_on_begin_frame_callback(table) { _, header, context in
-            guard let session = HTTP2Session.session(context), let header = header?.pointee else { return 0 }
-            let goesOn = session.events.frameBegan(header.type, length: header.length, endsStream: HTTP2Session.endsStream(header))
-            return goesOn ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+            guard let header = header?.pointee else { return 0 }
+            let endsStream = HTTP2Session.endsStream(header)
+            let goesOn = HTTP2Session.tell(context) { $0.frameBegan(header.type, length: header.length, endsStream: endsStream) }
+            return goesOn == false ? NGHTTP2_ERR_CALLBACK_FAILURE.rawValue : 0
         }
         nghttp2_session_callbacks_set_on_begin_headers_callback(table) { _, frame, context in
-            guard let session = HTTP2Session.session(context), let frame else { return 0 }
-            session.events.headersBegan(stream: frame.pointee.hd.stream_id, isRequest: HTTP2Session.isRequest(frame.pointee))
+            guard let frame else { return 0 }
+            let isRequest = HTTP2Session.isRequest(frame)
+            HTTP2Session.tell(context) { $0.headersBegan(isRequest: isRequest) }
             return 0
         }
         nghttp2_session_callbacks_set_on_header_callback(table) { _, _, name, nameCount, value, valueCount, _, context in
-            guard let session = HTTP2Session.session(context) else { return 0 }
-            var goesOn = true
-            HTTP2Session.span(name, nameCount) { name in
-                HTTP2Session.span(value, valueCount) { value in goesOn = session.events.headerField(name, value) }
-            }
-            return goesOn ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+            let name = UnsafeBufferPointer(start: name, count: nameCount)
+            let value = UnsafeBufferPointer(start: value, count: valueCount)
+            let goesOn = HTTP2Session.tell(context) { $0.headerField(name.span, value.span) }
+            return goesOn == false ? NGHTTP2_ERR_CALLBACK_FAILURE.rawValue : 0
         }
         // Without this one such a field would be left out, and the rest taken for a request.
         nghttp2_session_callbacks_set_on_invalid_header_callback(table) { _, _, _, _, _, _, _, _ in
             NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
         nghttp2_session_callbacks_set_on_frame_recv_callback(table) { _, frame, context in
-            guard let session = HTTP2Session.session(context), let frame = frame?.pointee else { return 0 }
-            let stream = frame.hd.stream_id
-            switch frame.hd.type {
+            guard let frame else { return 0 }
+            let (stream, endsStream) = (frame.pointee.hd.stream_id, HTTP2Session.endsStream(frame.pointee.hd))
+            switch frame.pointee.hd.type {
             case HTTP2FrameType.headers:
-                session.events.headersEnded(
-                    stream: stream,
-                    isRequest: HTTP2Session.isRequest(frame),
-                    endsStream: HTTP2Session.endsStream(frame.hd)
-                )
+                let isRequest = HTTP2Session.isRequest(frame)
+                HTTP2Session.tell(context) { $0.headersEnded(stream: stream, isRequest: isRequest, endsStream: endsStream) }
             case HTTP2FrameType.data:
-                if HTTP2Session.endsStream(frame.hd) { session.events.dataEnded(stream: stream) }
+                if endsStream { HTTP2Session.tell(context) { $0.dataEnded(stream: stream) } }
             case HTTP2FrameType.settings:
-                session.events.settingsReceived()
+                HTTP2Session.tell(context) { $0.settingsReceived() }
             default:
                 break
             }
             return 0
         }
         nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(table) { _, _, _, context in
-            HTTP2Session.session(context)?.events.invalidFrame()
+            HTTP2Session.tell(context) { $0.invalidFrame() }
             return 0
         }
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table) { _, _, stream, bytes, count, context in
-            HTTP2Session.span(bytes, count) { HTTP2Session.session(context)?.events.dataReceived(stream: stream, $0) }
+            let bytes = UnsafeBufferPointer(start: bytes, count: count)
+            HTTP2Session.tell(context) { $0.dataReceived(stream: stream, bytes.span) }
             return 0
         }
+    }
+
+    private static func installSending(in table: OpaquePointer) {
         nghttp2_session_callbacks_set_send_data_callback(table) { _, frame, header, count, _, context in
-            guard let session = HTTP2Session.session(context), let frame, let header else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
-            guard session.output.count < session.outputLimit else {
-                session.isOutputFull = true
-                return NGHTTP2_ERR_WOULDBLOCK.rawValue
+            guard let frame, let header else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
+            let stream = frame.pointee.hd.stream_id
+            let hasRoom = HTTP2Session.tell(context) { connection in
+                guard connection.outgoing.bytes.count < HTTP2Outgoing.limit else {
+                    connection.outgoing.isFull = true
+                    return false
+                }
+                connection.outgoing.bytes.append(contentsOf: UnsafeBufferPointer(start: header, count: 9))
+                connection.take(stream: stream, count)
+                return true
             }
-            session.output.append(contentsOf: UnsafeBufferPointer(start: header, count: 9))
-            session.events.take(stream: frame.pointee.hd.stream_id, count, into: &session.output)
-            return 0
+            return hasRoom == true ? 0 : NGHTTP2_ERR_WOULDBLOCK.rawValue
         }
         nghttp2_session_callbacks_set_on_frame_send_callback(table) { _, frame, context in
-            guard let session = HTTP2Session.session(context), let frame = frame?.pointee else { return 0 }
-            let error = frame.hd.type == HTTP2FrameType.reset ? frame.rst_stream.error_code : 0
-            session.events.frameSent(frame.hd.type, stream: frame.hd.stream_id, endsStream: HTTP2Session.endsStream(frame.hd), error: error)
+            guard let frame else { return 0 }
+            let header = frame.pointee.hd
+            let error = header.type == HTTP2FrameType.reset ? frame.pointee.rst_stream.error_code : 0
+            let endsStream = HTTP2Session.endsStream(header)
+            HTTP2Session.tell(context) { $0.frameSent(header.type, stream: header.stream_id, endsStream: endsStream, error: error) }
             return 0
         }
         nghttp2_session_callbacks_set_on_stream_close_callback(table) { _, stream, _, context in
-            HTTP2Session.session(context)?.events.streamClosed(stream)
+            HTTP2Session.tell(context) { $0.streamClosed(stream) }
             return 0
         }
     }

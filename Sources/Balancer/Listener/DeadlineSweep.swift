@@ -18,18 +18,18 @@ final class DeadlineSweep {
     private var owners: [any Timed] = []
 
     /// Milliseconds of the loop's clock.
-    func add(_ owner: any Timed, deadline: UInt64) {
+    func add(_ owner: some Timed, deadline: UInt64) {
         owner.sweepSlot = owners.count
         deadlines.append(deadline)
         owners.append(owner)
     }
 
-    func set(_ owner: any Timed, deadline: UInt64) {
+    func set(_ owner: some Timed, deadline: UInt64) {
         guard owner.sweepSlot != Self.noSlot else { return }
         deadlines[owner.sweepSlot] = deadline
     }
 
-    func remove(_ owner: any Timed) {
+    func remove(_ owner: some Timed) {
         let slot = owner.sweepSlot
         guard slot != Self.noSlot else { return }
         owner.sweepSlot = Self.noSlot

@@ -4,9 +4,9 @@
 import Reactor
 import Wire
 
-/// What the servers are told of the client: addresses, scheme, and the names of the request. One value per client connection, made at its
-/// first request; the lines that never change for an untrusted peer are written once.
-struct ForwardingFields {
+/// What the servers are told of the client: addresses, scheme, and the names of the request. One per client connection, made at its
+/// first request; the lines that never change for an untrusted peer are written once. Immutable.
+final class ForwardingFields {
     /// The peer is one of `trusted_proxies`: what it says is carried on and added to.
     let isTrusted: Bool
     private let ranges: [AddressRange]

@@ -22,12 +22,16 @@ package final class Loop: SerialExecutor, @unchecked Sendable {
     /// The only receive buffer: lent to one connection at a time while it reads, so an idle socket owns none.
     let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
 
+    private static let deferredKept = 1024
+
     private let wakeup = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
     private let check = UnsafeMutablePointer<uv_check_t>.allocate(capacity: 1)
     private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
     private let inbox = Mutex(Inbox())
     private let thread = Atomic<UInt>(0)
     private var deferred: [() -> Void] = []
+    /// Empty between turns; the two take turns, so that neither is allocated anew each time.
+    private var due: [() -> Void] = []
     private var turnTasks: [() -> Bool] = []
     private var turnRequested = false
     private var stopping = false
@@ -151,7 +155,9 @@ package final class Loop: SerialExecutor, @unchecked Sendable {
 
     private func turnEnded() {
         if !deferred.isEmpty {
-            for body in exchange(&deferred, with: []) { body() }
+            swap(&deferred, &due)
+            for body in due { body() }
+            due.removeAll(keepingCapacity: due.capacity <= Self.deferredKept)
         }
         var workLeft = !deferred.isEmpty
         for task in turnTasks where task() { workLeft = true }

@@ -10,6 +10,7 @@ import Testing
 @Suite struct HTTP2AbuseTests {
     private static let calm: UInt32 = 11
     private static let protocolError: UInt32 = 1
+    private static let floodsCounted = "balancer_rejected_total{reason=\"http2_flood\"}"
 
     private static func expect(
         _ code: UInt32,
@@ -18,12 +19,15 @@ import Testing
         _ frames: [HTTP2Frame]
     ) async throws {
         try await BalancerFixture.withHTTP2(script: { _, request in request.target == "/slow" ? .silence : .ok() }) { fixture in
+            let floods = RecordedMetrics.shared.value(Self.floodsCounted) ?? 0
             let client = try await HTTP2TestClient.connect(fixture, settings: settings)
             client.send(frames)
             try await client.untilEnd()
             // With more under way than is read after a GOAWAY, a reset may overtake it.
             let isHuge = frames.reduce(0) { $0 + $1.payload.count } > 64 << 10
             #expect(client.goAway?.code == code || client.goAway == nil && isHuge, sourceLocation: sourceLocation)
+            let isCounted = (RecordedMetrics.shared.value(Self.floodsCounted) ?? 0) > floods
+            #expect(isCounted || code != Self.calm, sourceLocation: sourceLocation)
             let other = try await HTTP2TestClient.connect(fixture)
             #expect(try await other.get(1).status == "200", sourceLocation: sourceLocation)
             // Nothing of the first one's is left: what it had asked for was given up.

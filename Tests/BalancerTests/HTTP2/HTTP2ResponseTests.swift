@@ -102,6 +102,37 @@ import Testing
         }
     }
 
+    /// What is refused before there is any text of it is told, counted and dressed like every other refusal.
+    @Test func refusalsBeforeTheText() async throws {
+        let configure: @Sendable (inout BalancerConfiguration) -> Void = {
+            $0.accessLog = AccessLogRule(.json)
+            $0.securityHeaders = .modern
+        }
+        try await BalancerFixture.withHTTP2(configure: configure) { fixture in
+            let keys = ["connect_method", "http2_protocol"].map { "balancer_rejected_total{reason=\"\($0)\"}" }
+            let before = keys.map { RecordedMetrics.shared.value($0) ?? 0 }
+            let client = try await HTTP2TestClient.connect(fixture)
+            client.send(.headers(1, [(":method", "CONNECT"), (":authority", "a:443")]))
+            let refused = try await client.message(1)
+            #expect(refused.status?.hasPrefix("4") == true && refused.isEnded)
+            #expect(refused.value("x-content-type-options") == "nosniff" && refused.value("connection") == nil)
+            let line = try await eventually("a log line") { fixture.log.all.first { $0.hasPrefix("request ") } }
+            for part in ["client=127.0.0.1", "cause=refused", "reason=connect_method", "status=\(refused.status ?? "")", "bytes="] {
+                #expect(line.contains(part), "\(part) in \(line)")
+            }
+            // A reset is no answer, but it is counted.
+            #expect(try await client.get(3, "/", [("connection", "close")]).reset == 1)
+            let after = keys.map { RecordedMetrics.shared.value($0) ?? 0 }
+            #expect(zip(before, after).allSatisfy { $0 < $1 })
+            let admin = try await fixture.admin()
+            defer { admin.close() }
+            let table = try await admin.request("GET /stats;csv HTTP/1.1\r\nHost: localhost\r\n\r\n").text.split(separator: "\n")
+            let column = try #require(table.first?.split(separator: ",", omittingEmptySubsequences: false).firstIndex(of: "ereq"))
+            let row = try #require(table.first { $0.contains(",FRONTEND,") }).split(separator: ",", omittingEmptySubsequences: false)
+            #expect(row[column] == "1")
+        }
+    }
+
     @Test func cookiesStick() async throws {
         let pools = [("api", "api-1"), ("api", "api-2"), ("api", "api-3")]
         try await BalancerFixture.withHTTP2(pools) { fixture in

@@ -15,7 +15,7 @@ package enum StickySign: Sendable, Equatable {
 
 /// How a pool's clients come back to the server they had: one of the kinds, with the servers it knows. Made anew when servers, routes or
 /// keys change; immutable.
-package struct StickyRule: Sendable {
+package final class StickyRule: Sendable {
     private enum Kind: Sendable {
         case cookie(StickyTable)
         case passive(cookie: String, [String: Int])

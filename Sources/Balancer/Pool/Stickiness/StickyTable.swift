@@ -18,7 +18,7 @@ package enum StickyRefusal: String, Sendable, CaseIterable {
 }
 
 /// A pool's servers by their tags; made anew with each snapshot.
-package struct StickyTable: Sendable {
+package final class StickyTable: Sendable {
     package let cookie: String
     private let signer: StickySigner
     private let policy: StickyPolicy
