@@ -15,6 +15,8 @@ final class BackendSession: ConnectionHandler {
     private var head: BackendRequest?
     private var body = BodyParser.none
     private var content: [UInt8] = []
+    /// A request waits for its answer.
+    var isHolding = false
     private var isTunnel = false
     private var frames: WebSocketParser?
     /// Bytes of a stream that have not left yet.
@@ -115,7 +117,7 @@ final class BackendSession: ConnectionHandler {
         case .reset:
             connection.abort()
         case .silence:
-            break
+            isHolding = true
         case .tunnel(let greeting, let accept):
             isTunnel = true
             let key = Array((request.value("sec-websocket-key") ?? "").utf8)

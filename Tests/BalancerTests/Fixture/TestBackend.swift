@@ -131,6 +131,16 @@ final class TestBackend: @unchecked Sendable {
         }
     }
 
+    /// Answers the requests that were met with silence, and no others: on an idle connection it would be taken for the next one's answer.
+    func answerHeld(_ text: String) async throws {
+        try await loop.run { [self] in
+            for session in sessions.values where session.isHolding {
+                session.isHolding = false
+                session.connection.write(Array(text.utf8))
+            }
+        }
+    }
+
     /// Sends on every connection that is open.
     func push(_ text: String) async throws {
         try await loop.run { [self] in

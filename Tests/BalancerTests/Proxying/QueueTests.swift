@@ -50,7 +50,7 @@ import Testing
             }
             #expect(try await fixture.server("web-1").exchanges == 1)
             for number in 1...12 {
-                try await fixture.backends[0].push("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                try await fixture.backends[0].answerHeld("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                 // The next one has the place, and nobody else.
                 let seen = try await fixture.backends[0].requests.until { $0.count == number + 1 }
                 #expect(seen[number].target == "/hold\(number)")
