@@ -34,8 +34,6 @@ package final class BalancerService: Sendable {
         let sources: LoopBound<ServerSources>
         let desk: LoopBound<AdminDesk>
         let site: LoopBound<AdminSite>?
-        /// The path of the admin socket, which goes with us.
-        let commands: String?
         var live: LiveConfiguration
     }
 
@@ -168,10 +166,11 @@ package final class BalancerService: Sendable {
     private func openSockets() throws(BalancerError) -> Sockets {
         let listeners = try LiveConfiguration.open(configuration.listeners, count: loops.loops.count)
         do throws(ReactorError) {
-            let admin = try configuration.admin?.bind.map { endpoint throws(ReactorError) in try ListenSocket.open(endpoint, isShared: true)
+            let admin = try configuration.admin?.bind.map { endpoint throws(ReactorError) in
+                try ListenSocket.open(endpoint, isShared: true)
             }
             let commands = try configuration.admin?.socket.map { path throws(ReactorError) in
-                try ListenSocket.open(Endpoint(unix: path), mode: 0o660)
+                try ListenSocket.open(Endpoint(unix: path), isShared: true, mode: 0o660)
             }
             return Sockets(listeners: listeners, admin: admin?.first, commands: commands?.first)
         } catch {
@@ -223,7 +222,6 @@ package final class BalancerService: Sendable {
             sources: sources,
             desk: desk,
             site: site,
-            commands: configuration.admin?.socket,
             live: LiveConfiguration(configuration: configuration, routes: routes, keys: keys, listeners: sockets.listeners)
         )
         state.withLock { [running] in $0.running = running }
@@ -317,7 +315,6 @@ package final class BalancerService: Sendable {
         }
         // The loops' parts have the directory, which tells the relay, which has the parts.
         running.relay.connect([])
-        if let path = running.commands { unlink(path) }
     }
 
     private func settleListening(_ result: Result<Addresses, any Error>) {

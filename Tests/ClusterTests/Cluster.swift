@@ -91,9 +91,15 @@ final class DevProcess: Sendable {
     private let ended = Events<ChildExit>()
     let pid: Int32
 
-    init(arguments: [String], environment: [String: String] = [:], output: String, on loop: Loop) async throws {
+    init(
+        arguments: [String],
+        program: String = DevProcess.program,
+        environment: [String: String] = [:],
+        output: String,
+        on loop: Loop
+    ) async throws {
         let variables = ProcessInfo.processInfo.environment.merging(environment) { _, own in own }
-        let command = ["sh", "-c", "exec \"$0\" \"$@\" >>'\(output)' 2>&1", Self.program] + arguments
+        let command = ["sh", "-c", "exec \"$0\" \"$@\" >>'\(output)' 2>&1", program] + arguments
         let ended = ended
         pid = try await loop.run {
             try ChildProcess.spawn(command, environment: variables, on: loop) { ended.emit($0) }.identifier

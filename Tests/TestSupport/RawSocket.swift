@@ -4,26 +4,40 @@
 import Foundation
 import Glibc
 
-/// A plain blocking socket to a port of this machine: sends and reads exactly what a test says, as any foreign client might.
+/// A plain blocking socket to a port or a path of this machine: sends and reads exactly what a test says, as any foreign client might.
 package final class RawSocket: Sendable {
     private let number: Int32
 
     package init(port: UInt16) throws {
-        number = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        number = try Self.connected(AF_INET, &address, "127.0.0.1:\(port)")
+    }
+
+    /// To a Unix socket.
+    package init(path: String) throws {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+        number = try Self.connected(AF_UNIX, &address, path)
+    }
+
+    private static func connected<Address>(_ family: Int32, _ address: inout Address, _ name: String) throws -> Int32 {
+        let number = socket(family, Int32(SOCK_STREAM.rawValue), 0)
         let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(number, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(number, $0, socklen_t(MemoryLayout<Address>.size)) }
         }
         guard status == 0 else {
-            // The deinit closes the descriptor, also after a throw.
-            throw DeadlinePassed("connect to 127.0.0.1:\(port): \(String(cString: strerror(errno)))")
+            let cause = errno
+            close(number)
+            throw DeadlinePassed("connect to \(name): \(String(cString: strerror(cause)))")
         }
         var limit = timeval(tv_sec: 30, tv_usec: 0)
         setsockopt(number, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        return number
     }
 
     deinit { close(number) }

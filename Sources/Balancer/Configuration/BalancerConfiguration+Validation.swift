@@ -71,7 +71,11 @@ extension BalancerConfiguration {
                 "only trusted_proxies may send it, and none are listed"
             )
         }
-        if let bind = admin?.bind { faults.require(!known.contains(bind), "admin.bind", "'\(bind)' is a listener for clients already") }
+        for (key, endpoint) in admin?.endpoints ?? [] {
+            let isNew = endpoint.numeric?.port == 0 || known.insert(endpoint).inserted
+            faults.require(isNew, key, "'\(endpoint)' is another listener's address already")
+            faults.requireRoom(for: endpoint, key)
+        }
     }
 
     /// Two pools that set one cookie would each break the other's pins.
@@ -89,6 +93,7 @@ extension BalancerConfiguration {
 extension ListenerConfiguration {
     fileprivate func judge(_ key: String, _ faults: inout FaultList) {
         faults.require(bind.numeric != nil, "\(key).bind", "'\(bind)' is a name: write a numeric address, or :PORT for every address")
+        faults.requireRoom(for: bind, "\(key).bind")
         tls?.judge("\(key).tls", &faults)
         if let redirectHTTPS {
             faults.require(redirectHTTPS == 301 || redirectHTTPS == 308, "\(key).redirect_https", "\(redirectHTTPS) is neither 301 nor 308")
@@ -109,6 +114,12 @@ extension ListenerTLS {
 }
 
 extension AdminConfiguration {
+    /// Where it listens, by key.
+    fileprivate var endpoints: [(key: String, endpoint: Endpoint)] {
+        [("admin.bind", bind), ("admin.socket", socket.map(Endpoint.init(unix:)))].compactMap { key, endpoint in endpoint.map { (key, $0) }
+        }
+    }
+
     fileprivate func judge(_ faults: inout FaultList) {
         tls?.judge("admin.tls", &faults)
         var names: Set<String> = []
@@ -125,6 +136,14 @@ extension AdminConfiguration {
             "admin.bind",
             "'\(bind)' can be reached from other machines: give it users and tls, or bind it to 127.0.0.1"
         )
+    }
+}
+
+extension FaultList {
+    fileprivate mutating func requireRoom(for endpoint: Endpoint, _ key: String) {
+        guard case .unix(let path) = endpoint.kind else { return }
+        let longest = ListenSocket.longestPath
+        require((1...longest).contains(path.utf8.count), key, "'\(path)': the path of a Unix socket has 1 to \(longest) bytes here")
     }
 }
 

@@ -4,19 +4,30 @@
 import CUV
 import Glibc
 
-/// A bound and listening socket, made on any thread before a loop accepts on it. Immutable; closes its descriptor when it goes.
+/// A bound and listening socket, made on any thread before a loop accepts on it. Immutable; closes its descriptor when it goes, and takes the
+/// file of a Unix socket with it.
 package final class ListenSocket: Sendable {
+    /// Of a Unix socket's path, in bytes.
+    package static let longestPath = SocketFile.longestPath
+
     let descriptor: Descriptor
     package let address: SocketAddress
+    /// Of a Unix socket.
+    private let file: SocketFile?
 
-    private init(_ descriptor: consuming Descriptor, address: SocketAddress) {
+    private init(_ descriptor: consuming Descriptor, address: SocketAddress, file: SocketFile? = nil) {
         self.address = address
+        self.file = file
         self.descriptor = descriptor
     }
 
+    deinit {
+        file?.remove()
+    }
+
     /// Opens `count` sockets on one endpoint, one per loop: the kernel spreads the connections (SO_REUSEPORT). Port 0 picks one port for all.
-    /// A Unix socket has one; a stale file at its path is replaced, a live one is refused. `isShared` lets another process of the same user
-    /// listen there too, which is how a successor takes over. `mode` is who may connect to a Unix socket.
+    /// A Unix socket has one; a stale file at its path is replaced. `isShared` lets another process of the same user listen there too, which
+    /// is how a successor takes over: at a Unix socket's path it replaces the one that is there. `mode` is who may connect to a Unix socket.
     ///
     /// - Throws: `address_in_use`, `address_invalid`, `permission_denied`.
     package static func open(
@@ -30,8 +41,10 @@ package final class ListenSocket: Sendable {
             throw ReactorError(.addressInvalid, "listen on \(endpoint): write a numeric address, or an empty host for every address")
         }
         if case .unix(let path) = address {
-            try removeStale(path)
-            return [try open(address, shared: false, backlog: backlog, mode: mode)]
+            let descriptor = try Descriptor.socket(family: AF_UNIX)
+            let file = try SocketFile(path, binding: descriptor, replacingLive: isShared, backlog: backlog, mode: mode)
+            // The kernel calls it by the name that it was bound with.
+            return [ListenSocket(descriptor, address: address, file: file)]
         }
         let first = try open(address, shared: isShared || count > 1, backlog: backlog)
         var sockets = [first]
@@ -39,29 +52,14 @@ package final class ListenSocket: Sendable {
         return sockets
     }
 
-    private static func open(
-        _ address: SocketAddress,
-        shared: Bool,
-        backlog: Int32,
-        mode: UInt32? = nil
-    ) throws(ReactorError) -> ListenSocket {
+    private static func open(_ address: SocketAddress, shared: Bool, backlog: Int32) throws(ReactorError) -> ListenSocket {
         let descriptor = try Descriptor.socket(family: address.family)
         descriptor.setOption(SOL_SOCKET, SO_REUSEADDR, 1)
         if shared { descriptor.setOption(SOL_SOCKET, SO_REUSEPORT, 1) }
-        // Before the bind, which makes the file: at no moment may others connect. Elsewhere than on Linux the second call does it.
-        if let mode { _ = fchmod(descriptor.number, mode) }
         let bound = try address.withSockaddr { bind(descriptor.number, $0, $1) == 0 ? 0 : errno }
         guard bound == 0 else { throw ReactorError.system("listen on \(address)", errno: bound) }
-        if let mode, case .unix(let path) = address { chmod(path, mode) }
         guard listen(descriptor.number, backlog) == 0 else { throw ReactorError.system("listen on \(address)", errno: errno) }
         let actual = descriptor.localAddress ?? address
         return ListenSocket(descriptor, address: actual)
-    }
-
-    /// Only a socket nobody answers on is removed.
-    private static func removeStale(_ path: String) throws(ReactorError) {
-        let probe = try Descriptor.socket(family: AF_UNIX)
-        let refused = try SocketAddress.unix(path).withSockaddr { connect(probe.number, $0, $1) == 0 ? 0 : errno }
-        if refused == ECONNREFUSED { unlink(path) }
     }
 }

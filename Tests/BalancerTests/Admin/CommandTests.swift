@@ -48,6 +48,22 @@ import Testing
         }
     }
 
+    /// A script that asks for one form and gets another would misread it.
+    @Test func otherFormsAreRefusedInALine() async throws {
+        try await BalancerFixture.withSocket { fixture, path in
+            for line in [
+                "show stat typed", "show stat json", "show stat desc", "show stat web 4 -1 json", "show info typed", "show info json",
+                "show info desc", "show stat domain dns", "show stat domain",
+            ] {
+                let answer = try await fixture.command("\(line)\n", at: path)
+                #expect(answer.hasSuffix(".\n\n") && answer.split(separator: "\n").count == 1, "\(line): \(answer)")
+                #expect(answer.contains(line.contains("domain") ? "Invalid domain" : "is not offered here"), "\(line): \(answer)")
+            }
+            let rows = try await fixture.command("show stat domain proxy web 4 -1\n", at: path)
+            #expect(rows.hasPrefix("# pxname,") && rows.split(separator: "\n").count == 3)
+        }
+    }
+
     @Test func sessionsAndPrompts() async throws {
         try await BalancerFixture.withSocket { fixture, path in
             let missing = "Can't find backend.\n\n"
@@ -82,5 +98,51 @@ import Testing
             }
             #expect(!FileManager.default.fileExists(atPath: path))
         }
+    }
+
+    @Test func aSuccessorTakesTheSocketAndKeepsIt() async throws {
+        let folder = try TemporaryFolder("kv-admin")
+        defer { folder.remove() }
+        let path = folder.path + "/admin.sock"
+        let steps = Events<Step>()
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask {
+                try await BalancerFixture.with([("old", "old-1")], configure: { $0.admin?.socket = path }) { fixture in
+                    #expect(try await fixture.command("show servers state old\n", at: path).contains(" old-1 "))
+                    steps.emit(.first)
+                    try await steps.until("the successor") { $0.contains(.second) }
+                }
+                steps.emit(.firstEnded)
+            }
+            tasks.addTask {
+                try await steps.until("the first balancer") { $0.contains(.first) }
+                try await BalancerFixture.with([("new", "new-1")], configure: { $0.admin?.socket = path }) { fixture in
+                    #expect(try await fixture.command("show servers state new\n", at: path).contains(" new-1 "))
+                    steps.emit(.second)
+                    try await steps.until("the end of the first") { $0.contains(.firstEnded) }
+                    // It has left what isn't its own.
+                    #expect(try await fixture.command("show servers state new\n", at: path).contains(" new-1 "))
+                }
+            }
+            // The first failure ends the other one's waiting.
+            for try await _ in tasks {}
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+    }
+
+    private enum Step: Sendable {
+        case first, second, firstEnded
+    }
+
+    @Test func whatIsNoSocketStays() async throws {
+        let folder = try TemporaryFolder("kv-admin")
+        defer { folder.remove() }
+        let path = folder.path + "/admin.sock"
+        try "a note".write(toFile: path, atomically: true, encoding: .utf8)
+        let error = await #expect(throws: BalancerError.self) {
+            try await BalancerFixture.with(configure: { $0.admin?.socket = path }) { _ in }
+        }
+        #expect(error?.code == .listenFailed && error?.message.contains("a file that is no socket stands there") == true)
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == "a note")
     }
 }

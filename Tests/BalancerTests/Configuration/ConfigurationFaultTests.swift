@@ -66,6 +66,10 @@ import Testing
         expect(.top, "admin: { bind: \"0.0.0.0:9100\" }", "admin.bind", "users and tls")
         expect(.top, "admin: { bind: \"localhost:9100\" }", "admin.bind", "numeric")
         expect(.top, "admin: { bind: \"127.0.0.1:8080\" }", "admin.bind", "already")
+        let long = "/" + String(repeating: "x", count: 99)
+        expect(.top, "admin: { socket: \(long) }", "admin.socket", "1 to 99 bytes")
+        expect(.top, "admin: { bind: \"unix:\(long)\" }", "admin.bind", "1 to 99 bytes")
+        expect(.top, "admin: { bind: \"unix:/run/a.sock\", socket: /run/a.sock }", "admin.socket", "already")
         expect(.top, "admin: { users: [{ password_file: x }] }", "admin.users[0].name", "is missing")
         expect(.top, "admin: { users: [{ name: x }] }", "admin.users[0].password_file", "is missing")
         expect(

@@ -28,7 +28,7 @@ final class CommandInterpreter {
                 return .text(ServersState.text(desk.report(), pool: word(3, of: words)) ?? "Can't find backend.\n")
             }
             if words.starts(with: ["show", "stat"]) { return .text(statistics(Array(words.dropFirst(2)))) }
-            if words.starts(with: ["show", "info"]) { return .text(ProcessInfoText.text(desk.report())) }
+            if words.starts(with: ["show", "info"]) { return .text(information(Array(words.dropFirst(2)))) }
         case "set":
             if words.starts(with: ["set", "server"]) { return .text(setServer(words)) }
         default:
@@ -41,10 +41,25 @@ final class CommandInterpreter {
         index < words.count ? words[index] : nil
     }
 
-    // MARK: show stat
+    // MARK: show info, show stat
+
+    /// HAProxy's other forms of `show info` and `show stat`. A script that asks for one would misread ours.
+    private static let forms: Set = ["typed", "json", "desc"]
+
+    private func information(_ words: [String]) -> String {
+        if let form = words.first(where: Self.forms.contains) {
+            return "'\(form)' is not offered here: show info is lines of 'Name: value'.\n"
+        }
+        return ProcessInfoText.text(desk.report())
+    }
 
     /// `show stat [<proxy> <type> <server>] [up] [no-maint]`; a proxy by number or name.
     private func statistics(_ words: [String]) -> String {
+        if let form = words.first(where: Self.forms.contains) {
+            return "'\(form)' is not offered here: show stat is CSV; GET /stats;json of the admin listener is JSON.\n"
+        }
+        if words.first == "domain", words.dropFirst().first != "proxy" { return "Invalid domain. Only 'proxy' is offered here.\n" }
+        let words = words.first == "domain" ? Array(words.dropFirst(2)) : words
         var filter = StatsTable.Filter()
         let report = desk.report()
         if words.count >= 3, let kinds = Int(words[1]), let server = Int(words[2]) {
