@@ -47,6 +47,21 @@ final class AdminDesk {
         try directory.perform(command, pool: pool, server: server)
     }
 
+    /// All or nothing: a second change that is refused must not leave the first one.
+    func perform(_ commands: [ServerCommand], pool: String, server: String) throws(BalancerError) {
+        let before = status().first { $0.name == pool }?.servers.first { $0.name == server }
+        var undo: [ServerCommand] = []
+        do throws(BalancerError) {
+            for command in commands {
+                try perform(command, pool: pool, server: server)
+                if let before, let reverse = command.reverse(to: before) { undo.append(reverse) }
+            }
+        } catch {
+            for command in undo.reversed() { try? perform(command, pool: pool, server: server) }
+            throw error
+        }
+    }
+
     /// `done` is called on the control loop, with all faults of the configuration; nil: there is nothing to read again.
     func reload(_ done: @escaping (_ faults: [String]?) -> Void) {
         guard let reload else {
@@ -125,5 +140,18 @@ final class AdminDesk {
         }
         sampler.endLook()
         samples.endLook()
+    }
+}
+
+extension ServerCommand {
+    /// What takes it back.
+    fileprivate func reverse(to before: ServerStatus) -> ServerCommand? {
+        switch self {
+        case .state: .state(before.administrative)
+        case .weight: .weight(before.weight)
+        case .maxConnections: .maxConnections(before.maxConnections)
+        case .route: .route(before.route)
+        case .add, .remove: nil
+        }
     }
 }

@@ -110,15 +110,14 @@ final class AdminSite {
                 "this form is from before the balancer's last start, or from elsewhere; load the page again"
             )
         }
-        let pool = form.first("pool") ?? ""
-        let server = form.first("server") ?? ""
         do throws(BalancerError) {
-            for command in try ServerForm.commands(form) { try desk.perform(command, pool: pool, server: server) }
+            let (pool, server) = (try ServerForm.required("pool", form), try ServerForm.required("server", form))
+            try desk.perform(try ServerForm.commands(form), pool: pool, server: server)
+            return .seeOther("/balancer-manager?changed=\(pool)/\(server)#\(pool)/\(server)")
         } catch {
             let page = ManagerPage.page(desk.report(), token: gate.formToken(for: visitor), changed: nil, fault: error.message)
             return .page(page, status: error.code == .unknownPool || error.code == .unknownServer ? 404 : 422)
         }
-        return .seeOther("/balancer-manager?changed=\(pool)/\(server)#\(pool)/\(server)")
     }
 }
 

@@ -5,7 +5,8 @@ import Wire
 
 /// The manager's form of one server as commands.
 enum ServerForm {
-    /// Fields that are not sent are not changed; an empty route takes the route away.
+    /// Fields that are not sent are not changed; an empty route takes the route away. A form that asks for nothing is refused: whoever sent it
+    /// meant something.
     static func commands(_ form: QueryParameters) throws(BalancerError) -> [ServerCommand] {
         var commands: [ServerCommand] = []
         if let text = form.first("state") {
@@ -25,7 +26,19 @@ enum ServerForm {
             commands.append(.maxConnections(limit))
         }
         if let route = form.first("route") { commands.append(.route(route.isEmpty ? nil : route)) }
+        guard !commands.isEmpty else {
+            throw BalancerError(
+                .configurationInvalid,
+                "state: is missing; send it (\(AdministrativeState.choices)), or weight, maxconn or route"
+            )
+        }
         return commands
+    }
+
+    /// A field that a form can't do without.
+    static func required(_ name: String, _ form: QueryParameters) throws(BalancerError) -> String {
+        guard let value = form.first(name), !value.isEmpty else { throw BalancerError(.configurationInvalid, "\(name): is missing") }
+        return value
     }
 }
 

@@ -36,11 +36,10 @@ struct ServersResource {
         switch request.method {
         case .patch:
             let commands = try changes(request)
-            // All or nothing: a second value that is refused must not leave the first one changed.
-            try perform(commands, pool: pool, status)
+            try perform(commands, pool: pool, name)
             return .json(ServersDocument.bytes(try find(pool, name), pool: pool))
         case .delete:
-            try perform([.remove], pool: pool, status)
+            try perform([.remove], pool: pool, name)
             return .empty
         case .get, .head, .post, .put, .options, .trace, .connect, .other:
             return .json(ServersDocument.bytes(status, pool: pool))
@@ -63,15 +62,10 @@ struct ServersResource {
         return Failure(answer: .problem(404, code: code.rawValue, "no \(kind) is called '\(name)'; \(known)"))
     }
 
-    private func perform(_ commands: [ServerCommand], pool: String, _ before: ServerStatus) throws(Failure) {
-        var undo: [ServerCommand] = []
+    private func perform(_ commands: [ServerCommand], pool: String, _ server: String) throws(Failure) {
         do throws(BalancerError) {
-            for command in commands {
-                try desk.perform(command, pool: pool, server: before.name)
-                if let reverse = command.reverse(to: before) { undo.append(reverse) }
-            }
+            try desk.perform(commands, pool: pool, server: server)
         } catch {
-            for command in undo.reversed() { try? desk.perform(command, pool: pool, server: before.name) }
             throw Failure(answer: .problem(422, code: error.code.rawValue, error.message))
         }
     }
@@ -175,11 +169,7 @@ struct ServersResource {
         case .some: faults.append(("/backup", "true or false"))
         }
         guard faults.isEmpty else { throw invalid(faults) }
-        do throws(BalancerError) {
-            try desk.perform(.add(server), pool: pool, server: name)
-        } catch {
-            throw Failure(answer: .problem(422, code: error.code.rawValue, error.message))
-        }
+        try perform([.add(server)], pool: pool, name)
         return AdminAnswer.json(ServersDocument.bytes(try find(pool, name), pool: pool), status: 201)
             .with("Location", "/v1/servers/\(pool)/\(name)")
     }
@@ -195,19 +185,6 @@ struct ServersResource {
         switch endpoint.kind {
         case .tcp(let host, let port): return host.isEmpty || port == 0 ? nil : endpoint
         case .unix(let path): return path.hasPrefix("/") ? endpoint : nil
-        }
-    }
-}
-
-extension ServerCommand {
-    /// What takes it back.
-    fileprivate func reverse(to before: ServerStatus) -> ServerCommand? {
-        switch self {
-        case .state: .state(before.administrative)
-        case .weight: .weight(before.weight)
-        case .maxConnections: .maxConnections(before.maxConnections)
-        case .route: .route(before.route)
-        case .add, .remove: nil
         }
     }
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Balancer
+import Reactor
 import TestSupport
 import Testing
 
@@ -61,6 +62,65 @@ import Testing
             let page = try await fixture.ask("GET", "/balancer-manager?changed=\(attack)").text
             #expect(!page.contains("was changed") && !page.contains("alert(1)"))
             #expect(try await fixture.serversDocument().contains("\"weight\":1,"))
+        }
+    }
+
+    /// Whoever sends a form means something: silence would tell that it was done.
+    @Test(arguments: [
+        ("pool=web&server=web-1", "state: is missing"), ("pool=web&server=web-1&state=", "state: '' is none of"),
+        ("pool=web&server=web-1&weight=", "weight: '' is no whole number"), ("pool=web&server=web-1&command=drain", "state: is missing"),
+        ("server=web-1&state=drain", "pool: is missing"), ("pool=&server=web-1&state=drain", "pool: is missing"),
+        ("pool=web&state=drain", "server: is missing"), ("pool=web&server=&state=drain", "server: is missing"), ("", "pool: is missing"),
+    ])
+    func aFormThatAsksForNothingIsRefused(_ values: String, _ fault: String) async throws {
+        try await BalancerFixture.with { fixture in
+            let token = try await fixture.formToken()
+            let answer = try await fixture.submit("token=\(token)&\(values)")
+            #expect(answer.status == 422 && answer.text.contains("role=\"alert\""))
+            #expect(answer.text.replacing("&#39;", with: "'").contains("Nothing was changed: \(fault)"), "\(answer.text.suffix(4000))")
+        }
+    }
+
+    @Test func oneWrongValueLeavesTheOthersUnchanged() async throws {
+        try await BalancerFixture.with { fixture in
+            let token = try await fixture.formToken()
+            let answer = try await fixture.submit("token=\(token)&pool=web&server=web-1&weight=42&maxconn=-1&route=r")
+            #expect(answer.status == 422 && answer.text.contains("Nothing was changed"))
+            let server = try await fixture.ask("GET", "/v1/servers/web/web-1").text
+            #expect(server.contains("\"weight\":1,") && server.contains("\"route\":null"))
+        }
+    }
+
+    /// `Requests` is what there was in all, everywhere else.
+    @Test func aColumnIsCalledByWhatItCounts() async throws {
+        try await BalancerFixture.with { fixture in
+            let manager = try await fixture.ask("GET", "/balancer-manager").text
+            let statistics = try await fixture.ask("GET", "/stats").text
+            for page in [manager, statistics] {
+                #expect(page.contains("<th scope=\"col\">Running</th><th scope=\"col\">Tunnels</th>"))
+            }
+            #expect(!manager.contains(">Requests</th>"))
+        }
+    }
+
+    @Test func addressesMayBreakAtSlashesOnly() async throws {
+        let long = "unix:/run/keyvane/instances/web.sock"
+        try await BalancerFixture.with(
+            configure: { configuration in
+                configuration.pools[0].servers.append(ServerConfiguration(name: "web-2", address: try Endpoint(parsing: long)))
+                configuration.pools[0].servers.append(
+                    ServerConfiguration(name: "web-3", address: Endpoint(host: "2001:db8::5", port: 8080))
+                )
+            }
+        ) { fixture in
+            for page in ["/balancer-manager", "/stats"] {
+                let text = try await fixture.ask("GET", page).text
+                #expect(
+                    text.contains("<small class=\"address\">unix:/<wbr>run/<wbr>keyvane/<wbr>instances/<wbr>web.sock</small>"),
+                    "\(page)"
+                )
+                #expect(text.contains("<small class=\"address\">[2001:db8::5]:8080</small>"), "\(page)")
+            }
         }
     }
 }

@@ -78,6 +78,11 @@ struct HTMLPage {
         "<span class=\"badge \(server.standing.tone)\">\(server.standing.word)</span>"
     }
 
+    /// Below a server's name. The path of a Unix socket may go on in the next line behind a slash; every other address is one word.
+    static func address(_ server: ServerStatus) -> String {
+        "<small class=\"address\">\(HTMLText.escaped(server.address).replacing("/", with: "/<wbr>"))</small>"
+    }
+
     static func usable(_ pool: StatusReport.Pool) -> String {
         let (up, all) = (pool.usable, pool.servers.count)
         let tone = up == 0 ? "bad" : up < all ? "warn" : "good"

@@ -40,7 +40,7 @@ enum ManagerPage {
         return """
             <h2>Pool \(name) \(HTMLPage.usable(pool)) <small>\(pool.status.configuration.balance.word)</small></h2>
             <div class="scroll" tabindex="0" role="region" aria-label="Servers of pool \(name)"><table class="controls">
-            <thead><tr><th scope="col" class="name">Server</th><th scope="col" class="name">State</th><th scope="col">Requests</th><th scope="col">Tunnels</th>\
+            <thead><tr><th scope="col" class="name">Server</th><th scope="col" class="name">State</th><th scope="col">Running</th><th scope="col">Tunnels</th>\
             <th scope="col" class="name">Traffic</th><th scope="col">Weight</th><th scope="col">Connections</th><th scope="col" class="name">Route</th>\(change)</tr></thead>
             <tbody>\(rows.joined(separator: "\n"))</tbody>
             </table></div>
@@ -50,7 +50,7 @@ enum ManagerPage {
     private static func row(_ status: ServerStatus, pool: String, _ token: String?) -> String {
         let id = HTMLText.escaped("\(pool)/\(status.name)")
         let facts = """
-            <tr id="\(id)"><th scope="row" class="name">\(HTMLText.escaped(status.name))\(originTag(status))<small>\(HTMLText.escaped(status.address))</small></th>\
+            <tr id="\(id)"><th scope="row" class="name">\(HTMLText.escaped(status.name))\(originTag(status))\(HTMLPage.address(status))</th>\
             <td class="name">\(HTMLPage.badge(status)) \(HTMLText.duration(seconds: status.secondsInState))<small>\(StatsPage.explanation(status))</small></td>\
             <td>\(HTMLText.number(status.exchanges))</td><td>\(HTMLText.number(status.tunnels))</td>
             """
@@ -88,7 +88,8 @@ enum ManagerPage {
     }
 
     private static let legend = """
-        <dl class="legend"><dt>Ready</dt><dd>Takes traffic, if its checks pass.</dd>\
+        <dl class="legend"><dt>Running</dt><dd>Requests that are being answered now.</dd>\
+        <dt>Ready</dt><dd>Takes traffic, if its checks pass.</dd>\
         <dt>Drain</dt><dd>Serves the clients that are pinned to it until the deadline, nobody new; then its tunnels are closed one by one.</dd>\
         <dt>Maint</dt><dd>No traffic and no checks.</dd>\
         <dt>Weight</dt><dd>0 to 256; with 0 a server serves pinned clients only.</dd>\

@@ -100,7 +100,7 @@ enum StatsPage {
         let limit = status.maxConnections == 0 ? "" : " of \(HTMLText.number(status.maxConnections))"
         let downtime = status.downs == 0 ? "<span class=\"zero\">none</span>" : HTMLText.duration(seconds: status.secondsDown)
         return """
-            <tr><th scope="row" class="name">\(HTMLText.escaped(status.name))\(tags(status))<small>\(HTMLText.escaped(status.address))</small></th>\
+            <tr><th scope="row" class="name">\(HTMLText.escaped(status.name))\(tags(status))\(HTMLPage.address(status))</th>\
             <td class="name state">\(HTMLPage.badge(status)) \(HTMLText.duration(seconds: status.secondsInState))<small>\(explanation(status))</small></td>\
             <td>\(weight(status))</td><td>\(count(status.exchanges))<small>peak \(HTMLText.number(member.figures.highest))\(limit)</small></td>\
             <td>\(count(status.tunnels))</td><td>\(count(status.queued))</td>\

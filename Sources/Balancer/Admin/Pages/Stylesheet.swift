@@ -45,6 +45,7 @@ enum Stylesheet {
         tfoot>tr>*{border-top:2px solid var(--line);font-weight:600}
         td small,th small{display:block;font-weight:400;font-size:12.5px;color:var(--soft)}
         .name small{white-space:normal;overflow-wrap:anywhere}
+        .name small.address{overflow-wrap:normal;word-break:keep-all}
         td.name small{max-width:26em}
         .wide th,.wide td{padding-left:9px;padding-right:9px}
         .wide th:first-child{padding-left:14px}
