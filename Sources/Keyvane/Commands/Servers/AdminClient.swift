@@ -5,6 +5,7 @@ import AsyncHTTPClient
 import Foundation
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 
 /// The admin listener's REST, as far as the commands need it. Its failures are `RunError`s that say what to do.
 struct AdminClient: Sendable {
@@ -46,6 +47,19 @@ struct AdminClient: Sendable {
         return try await ask(.PATCH, "/v1/servers/\(server.fullName)", body: try JSONEncoder().encode(change), as: BalancedServer.self)
     }
 
+    private func unreachable(because error: any Error) -> RunError {
+        // What the TLS library says of it names its own source files.
+        guard !(error is NIOSSLExtraError), !"\(error)".contains("CERTIFICATE_VERIFY_FAILED") else {
+            return RunError(
+                "the certificate of \(base) is not valid for that name, or by no authority that is known here: give its file with --admin-ca"
+            )
+        }
+        let secure = base.hasPrefix("https:") ? "" : ", https:// where it has TLS"
+        return RunError(
+            "no balancer answers at \(base): \(error). Is it running, and is --admin (KEYVANE_ADMIN) its admin listener\(secure)?"
+        )
+    }
+
     private func ask<Answer: Decodable>(
         _ method: HTTPMethod,
         _ path: String,
@@ -66,7 +80,7 @@ struct AdminClient: Sendable {
             status = response.status
             bytes = Data((try await response.body.collect(upTo: 16 * 1024 * 1024)).readableBytesView)
         } catch {
-            throw RunError("no balancer answers at \(base): \(error). Is it running, and is --admin (KEYVANE_ADMIN) its admin listener?")
+            throw unreachable(because: error)
         }
         guard status.code < 300 else {
             let detail = (try? JSONDecoder().decode(Problem.self, from: bytes))?.detail ?? status.reasonPhrase

@@ -30,7 +30,11 @@ struct AdminOptions: ParsableArguments {
         configuration.timeout = .init(connect: .seconds(5), read: .seconds(30))
         if let file = settings.text(Self.authority) {
             var tls = TLSConfiguration.makeClientConfiguration()
-            tls.trustRoots = .file(file)
+            do {
+                tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(file))
+            } catch {
+                throw SettingsError(Self.authority, "'\(file)' can't be read as a PEM file of certificates")
+            }
             configuration.tlsConfiguration = tls
         }
         var authorization: String?
