@@ -18,7 +18,14 @@ import Testing
         sourceLocation: SourceLocation = #_sourceLocation,
         _ frames: [HTTP2Frame]
     ) async throws {
-        try await BalancerFixture.withHTTP2(script: { _, request in request.target == "/slow" ? .silence : .ok() }) { fixture in
+        // Limits by the second that a flood exceeds however slowly a busy machine lets it in.
+        let strict: @Sendable (inout BalancerConfiguration) -> Void = {
+            $0.limits.http2.resetsPerSecond = 10
+            $0.limits.http2.controlFramesPerSecond = 50
+            $0.limits.http2.glitchesPerSecond = 2
+        }
+        let script: @Sendable (String, BackendRequest) -> BackendAction = { _, request in request.target == "/slow" ? .silence : .ok() }
+        try await BalancerFixture.withHTTP2(configure: strict, script: script) { fixture in
             let floods = RecordedMetrics.shared.value(Self.floodsCounted) ?? 0
             let client = try await HTTP2TestClient.connect(fixture, settings: settings)
             client.send(frames)
