@@ -132,6 +132,7 @@ let package = Package(
             ]
         ),
 
+        .executableTarget(name: "ClientAdapter", dependencies: ["KeyvaneClient"], path: "Tests/Clients/Adapter"),
         .target(name: "TestSupport", dependencies: ["Reactor", "Wire"], path: "Tests/TestSupport"),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"]),
         .testTarget(name: "WireTests", dependencies: ["Wire"]),
