@@ -49,7 +49,7 @@ export class KeyvaneError extends Error {
   /**
    * @param {string} code stable, in snake_case
    * @param {string} message
-   * @param {{ isFinal?: boolean, closeCode?: number }} [details] `isFinal`: trying again is of no use
+   * @param {{ isFinal?: boolean, closeCode?: number }} details `isFinal`: trying again is of no use
    */
   constructor(code, message, { isFinal = false, closeCode } = {}) {
     super(message);
@@ -62,9 +62,9 @@ export class KeyvaneError extends Error {
 
 /** All that an environment holds at one revision, as far as the token and the names show it. It doesn't change any more. */
 export class Configuration {
-  /** @type {Map<string, Entry>} */ #entries;
+  /** @type {Map<string, Entry>} */
+  #entries;
 
-  /** @param {string} environment @param {number} revision @param {string} cursor @param {Map<string, Entry>} entries */
   constructor(environment, revision, cursor, entries) {
     this.environment = environment;
     this.revision = revision;
@@ -73,22 +73,30 @@ export class Configuration {
     Object.freeze(this);
   }
 
-  /** The value under a name. @param {string} name @returns {string | undefined} */
+  /**
+   * The value under a name.
+   * @param {string} name
+   * @returns {string | undefined}
+   */
   get(name) {
     return this.#entries.get(name)?.value;
   }
 
-  /** The entry under a name. @param {string} name @returns {Entry | undefined} */
+  /**
+   * The entry under a name.
+   * @param {string} name
+   * @returns {Entry | undefined}
+   */
   entry(name) {
     return this.#entries.get(name);
   }
 
-  /** All entries. @returns {Entry[]} */
+  /** @returns {Entry[]} all entries */
   get entries() {
     return [...this.#entries.values()];
   }
 
-  /** The values by name, as an application's environment variables would hold them. @returns {Record<string, string>} */
+  /** @returns {Record<string, string>} the values by name, as an application's environment variables would hold them */
   get values() {
     return Object.fromEntries(this.entries.map((entry) => [entry.name, entry.value]));
   }
@@ -133,9 +141,9 @@ class Watch {
   #options;
   /** What the loop knows; each loop starts with nothing. */
   #state;
-  /** Sends on the open connection. @type {(messages: object[]) => void} */
+  /** @type {(messages: object[]) => void} sends on the open connection. */
   #send = () => {};
-  /** Wakes the loop. */
+  /** @type {(value?: any) => void} wakes the loop. */
   #wake = () => {};
 
   constructor(address, token, environment, options) {
@@ -166,20 +174,20 @@ class Watch {
       this.#wake();
     });
     try {
-      while (!end) {
+      for (;;) {
         // However many frames have come since, there is one state to hand out: the newest.
         const configuration = this.#state.takeNews();
         if (configuration) yield configuration;
+        else if (end) throw end;
         else await new Promise((resolve) => (this.#wake = resolve));
       }
-      throw end;
     } finally {
       stop.abort();
       await running;
     }
   }
 
-  /** Connects again and again; throws when that is of no use. @param {AbortSignal} stop */
+  /** Connects again and again; throws when that is of no use. */
   async #run(stop) {
     while (!stop.aborted) {
       const error = await this.#connection(stop);
@@ -189,12 +197,15 @@ class Watch {
       this.#options.onInterruption?.(error, delay);
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, delay);
-        stop.onabort = () => resolve(clearTimeout(timer));
+        stop.onabort = () => {
+          clearTimeout(timer);
+          resolve(undefined);
+        };
       });
     }
   }
 
-  /** One connection from its beginning to its end. @param {AbortSignal} stop @returns {Promise<KeyvaneError>} why it ended */
+  /** @returns {Promise<KeyvaneError>} why the connection that is made here ended */
   #connection(stop) {
     const { WebSocket, connectTimeoutMs } = this.#options;
     let { silenceTimeoutMs } = this.#options;
@@ -263,15 +274,15 @@ export class WatchState {
   #environment;
   #options;
   #nextId = 1;
-  /** The subscription without an answer; frames before its `subscribed` belong to an older one. @type {number | undefined} */
+  /** @type {number | undefined} the subscription without an answer; frames before its `subscribed` belong to an older one. */
   #requested;
   /** A frame of the newest subscription has come. */
   #isLive = false;
-  /** Where to resume. @type {string | undefined} */
+  /** @type {string | undefined} where to resume. */
   #cursor;
   /** What the next frame starts from. Not the cursor's: heartbeats move that past changes that this watch may not see. */
   #revision;
-  /** The newest state. @type {Map<string, Entry>} */
+  /** @type {Map<string, Entry>} the newest state. */
   #entries = new Map();
   #place = { revision: 0, cursor: "" };
   #hasNews = false;
@@ -279,13 +290,12 @@ export class WatchState {
   #announcedDelay;
   #backoff = FIRST_BACKOFF_MS;
 
-  /** @param {string} environment @param {WatchOptions} [options] */
   constructor(environment, { names = [], acknowledges = false } = {}) {
     this.#environment = environment;
     this.#options = { names, acknowledges };
   }
 
-  /** The newest state, where it wasn't taken yet. @returns {Configuration | undefined} */
+  /** @returns {Configuration | undefined} the newest state, where it wasn't taken yet */
   takeNews() {
     if (!this.#hasNews) return undefined;
     this.#hasNews = false;
@@ -298,13 +308,13 @@ export class WatchState {
     return this.#subscribe();
   }
 
-  /** The connection is gone. @param {number} lastedMs */
+  /** The connection is gone. */
   closed(lastedMs) {
     this.#isLive = false;
     if (lastedMs >= STABLE_AFTER_MS) this.#backoff = FIRST_BACKOFF_MS;
   }
 
-  /** How long to wait before the next connection. @param {KeyvaneError} error @param {number} jitter random, from 0 up to 1 */
+  /** How long to wait before the next connection; `jitter` is random, from 0 up to 1. */
   retryAfterMs(error, jitter) {
     if (error.closeCode === 4429) return TOO_FAST_PAUSE_MS * (0.5 + jitter / 2);
     if (error.closeCode !== undefined && this.#announcedDelay !== undefined) return this.#announcedDelay;
@@ -314,16 +324,16 @@ export class WatchState {
     return delay;
   }
 
-  /** @param {number} revision @param {"applied" | "failed"} status @param {string} [message] */
+  /** The application has applied a revision, or failed to. */
   acknowledge(revision, status, message) {
     if (!this.#options.acknowledges) return [];
     const acknowledgement = { type: "ack", environment: this.#environment, revision, status };
-    if (status === "failed") acknowledgement.message = (message ?? "").slice(0, 1_000);
+    if (status === "failed") acknowledgement.message = [...wellFormed(message ?? "")].slice(0, 1_000).join("");
     this.#lastAcknowledgement = acknowledgement;
     return this.#isLive ? [acknowledgement] : [];
   }
 
-  /** A message came. Unknown types are newer than this client, and left alone. @param {string} text */
+  /** A message came. Unknown types are newer than this client, and left alone. */
   received(text) {
     const message = this.#parse(text);
     if ((message.environment ?? this.#environment) !== this.#environment) return [];
@@ -433,11 +443,16 @@ export class WatchState {
   }
 }
 
+/** Half a surrogate pair is no UTF-8, and the gateway would close the connection over it. */
+function wellFormed(text) {
+  return new TextDecoder().decode(new TextEncoder().encode(text));
+}
+
 function expect(isTrue) {
   if (!isTrue) throw new TypeError("not a message");
 }
 
-/** Frozen, because many configurations share it. @returns {Entry} */
+/** @returns {Entry} frozen, because many configurations share it */
 function entryOf({ name, value, isSecret, version, revision }) {
   return Object.freeze({ name, value, isSecret, version, revision });
 }
@@ -461,7 +476,7 @@ const CLOSE_CODES = {
   4429: ["too_fast", "The gateway found this client too fast."],
 };
 
-/** What a close code means. @param {number} code @param {string} reason @returns {KeyvaneError} */
+/** @returns {KeyvaneError} what a close code means */
 export function closeError(code, reason) {
   const other = [`closed_${code}`, `The gateway closed the connection with code ${code}.`];
   const [name, message] = CLOSE_CODES[code] ?? other;

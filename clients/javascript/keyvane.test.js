@@ -151,6 +151,17 @@ test("a slow body gets the newest state next, not every one", async () => {
   await assert.rejects(done, { code: "bad_message" });
 });
 
+test("what came right before the end is handed out before the end", async () => {
+  let proceed;
+  const held = new Promise((resolve) => (proceed = resolve));
+  const { socket, turns, done } = await connected(new KeyvaneClient(settings).watch("acme/web/production"), () => held);
+  socket.say(change(57, 58, "2"));
+  socket.onclose({ code: 4401, reason: "" });
+  proceed();
+  await assert.rejects(done, { code: "unauthenticated" });
+  assert.deepEqual(turns.map(({ revision }) => revision), [57, 58]);
+});
+
 test("it reconnects with its cursor, tells of it, and ends by a final close code", async () => {
   const interruptions = [];
   const onInterruption = (error, delay) => interruptions.push([error.code, delay]);
@@ -220,6 +231,14 @@ test("acknowledgements go out while the loop's body runs", async () => {
   ]);
   watch.acknowledge(57);
   assert.equal(socket.sent.length, 4, "nothing is sent on a connection that is gone");
+});
+
+test("an acknowledgement's text is well-formed, wherever it is cut", () => {
+  const state = new WatchState("acme/web/production", { acknowledges: true });
+  state.opened();
+  ["subscribed", "snapshot"].forEach((name) => state.received(golden(name)));
+  assert.equal(state.acknowledge(57, "failed", "\udc80 x")[0].message, "\ufffd x");
+  assert.equal(state.acknowledge(57, "failed", "🔑".repeat(1_100))[0].message, "🔑".repeat(1_000));
 });
 
 test("each loop starts with the whole configuration", async () => {

@@ -1,7 +1,8 @@
 # Keyvane
 # SPDX-License-Identifier: Apache-2.0
 
-"""A client of Keyvane for asyncio, in one file: copy it into your project. It needs `websockets` 13 or newer, and Python 3.10.
+"""A client of Keyvane for asyncio, in one file: copy it into your project. It needs Python 3.10 and `websockets` 14.2 or newer: older
+ones lose what came right before a close, which is where a draining gateway says when to come back.
 
     client = KeyvaneClient("https://config.example.com", token)
     async for configuration in client.watch("acme/web/production"):
@@ -27,6 +28,7 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
 
 __all__ = ["Configuration", "Entry", "KeyvaneClient", "KeyvaneError", "Watch", "WatchState", "close_error"]
 
@@ -208,7 +210,7 @@ class Watch:
         try:
             async with connect(
                 self._client._address,
-                subprotocols=["keyvane.v1"],
+                subprotocols=[Subprotocol("keyvane.v1")],
                 ssl=self._client._ssl,
                 max_size=LARGEST_MESSAGE,
                 open_timeout=self._client._connect_timeout,
@@ -311,7 +313,8 @@ class WatchState:
             return []
         acknowledgement: Message = {"type": "ack", "environment": self._environment, "revision": revision, "status": status}
         if status == "failed":
-            acknowledgement["message"] = message[:1_000]
+            # Half a surrogate pair, as in the name of a file, is no UTF-8, and the gateway would close the connection over it.
+            acknowledgement["message"] = message[:1_000].encode(errors="replace").decode()
         self._last_acknowledgement = acknowledgement
         return [acknowledgement] if self._is_live else []
 
@@ -343,7 +346,7 @@ class WatchState:
 
     def _parse(self, text: str | bytes) -> Message:
         try:
-            message = json.loads(text)
+            message: Message = json.loads(text)
             if not isinstance(message["type"], str):
                 raise TypeError("not a message")
             if message["type"] in ("snapshot", "changes"):
@@ -356,8 +359,8 @@ class WatchState:
                 message["changes"] = [(c["name"], Entry.of(c) if c["op"] == "set" else None) for c in message["changes"]]
             return message
         except (ValueError, KeyError, TypeError) as error:
-            text = "A message of the gateway isn't what this client understands. Check that their versions fit."
-            raise self._unreadable(text) from error
+            why = "A message of the gateway isn't what this client understands. Check that their versions fit."
+            raise self._unreadable(why) from error
 
     def _unreadable(self, message: str) -> KeyvaneError:
         """What this watch knows may be incomplete from here on: the next connection starts with a snapshot."""

@@ -66,6 +66,16 @@ class VectorTests(unittest.TestCase):
                     self.assertEqual(carry_out(state, step), expected, f"at {step}")
 
 
+class AcknowledgementTests(unittest.TestCase):
+    def test_the_text_is_well_formed(self):
+        state = WatchState(ENVIRONMENT, acknowledges=True)
+        state.opened()
+        for name in ("subscribed", "snapshot"):
+            state.received(text_of(name))
+        self.assertEqual(state.acknowledge(57, "failed", "\udc80 x")[0]["message"], "? x")
+        self.assertEqual(state.acknowledge(57, "failed", "🔑" * 1_100)[0]["message"], "🔑" * 1_000)
+
+
 class ScriptedGateway:
     """A server whose connections the test holds in its hands."""
 
