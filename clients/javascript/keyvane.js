@@ -241,10 +241,11 @@ class Watch {
       };
       socket.onmessage = ({ data }) => {
         try {
-          this.#send(this.#state.received(data));
+          const messages = this.#state.received(data);
+          this.#wake();
+          this.#send(messages);
           silenceTimeoutMs = Math.max(silenceTimeoutMs, this.#state.heartbeatMs * 2.25);
           heard();
-          this.#wake();
         } catch (error) {
           end(error);
         }

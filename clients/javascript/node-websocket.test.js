@@ -2,9 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { createServer as createTLSServer } from "node:tls";
 import { FrameParser, NodeWebSocket } from "./node-websocket.js";
 
 const TEXT = 0x81;
@@ -37,10 +42,10 @@ function unmasked(bytes) {
 }
 
 /** A server that answers the upgrade by `answer(key)` and lends its socket and the client's to the test. */
-async function withServer(answer, body) {
+async function withServer(answer, body, { tls, WebSocket = NodeWebSocket } = {}) {
   const received = [];
   const upgraded = resolvers();
-  const server = createServer((socket) => {
+  const serve = (socket) => {
     let head = "";
     socket.on("error", () => {});
     socket.on("data", function read(bytes) {
@@ -51,9 +56,10 @@ async function withServer(answer, body) {
       socket.write(answer(/^sec-websocket-key: (.*)\r$/im.exec(head)[1]));
       upgraded.resolve({ socket, head });
     });
-  });
+  };
+  const server = tls ? createTLSServer(tls, serve) : createServer(serve);
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const client = new NodeWebSocket(`ws://127.0.0.1:${server.address().port}/v1/watch`, "keyvane.v1");
+  const client = new WebSocket(`${tls ? "wss" : "ws"}://127.0.0.1:${server.address().port}/v1/watch`, "keyvane.v1");
   const events = [];
   let heard = () => {};
   const note = (...event) => {
@@ -178,6 +184,29 @@ for (const [what, answer] of [
   test(`${what} is a close without an opening`, () =>
     withServer(answer, async (server) => assert.deepEqual(await server.after(1), [["close", 1006, ""]])));
 }
+
+test("TLS: an authority of one's own is taken where it is passed in, and refused where it isn't", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "keyvane-"));
+  try {
+    const files = ["-keyout", join(folder, "key.pem"), "-out", join(folder, "cert.pem")];
+    const subject = ["-subj", "/CN=keyvane", "-addext", "subjectAltName=IP:127.0.0.1"];
+    execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", ...files, ...subject], { stdio: "ignore" });
+    const tls = { key: readFileSync(join(folder, "key.pem")), cert: readFileSync(join(folder, "cert.pem")) };
+    await withServer(
+      upgrade,
+      async (server) => {
+        server.socket.write(frame(TEXT, "hello"));
+        assert.deepEqual(await server.after(2), [["open"], ["message", "hello"]]);
+        const address = `wss://127.0.0.1:${server.socket.localPort}/`;
+        const stranger = new NodeWebSocket(address, "keyvane.v1");
+        assert.equal(await new Promise((resolve) => (stranger.onclose = ({ code }) => resolve(code))), 1006);
+      },
+      { tls, WebSocket: NodeWebSocket.with({ ca: tls.cert }) },
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test("closing before it is open, and where nobody listens", async () => {
   const client = new NodeWebSocket("ws://127.0.0.1:1/v1/watch", "keyvane.v1");

@@ -230,8 +230,9 @@ class Watch:
                 while True:
                     silence = max(self._client._silence_timeout, self._state.heartbeat * 2.25)
                     text = await asyncio.wait_for(socket.recv(), silence)
-                    await send(self._state.received(text))
+                    messages = self._state.received(text)
                     news.set()
+                    await send(messages)
         except ConnectionClosed as error:
             # A message beyond the limit is refused by this side.
             close = error.rcvd or (error.sent if error.sent and error.sent.code == 1009 else None)
