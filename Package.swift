@@ -69,6 +69,7 @@ let package = Package(
             name: "API",
             dependencies: [
                 "Notifier", "Store",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -80,8 +81,8 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ],
-            // Its text becomes part of the executable, which stays a single file.
-            resources: [.embedInCode("OpenAPI/openapi.yaml")]
+            // Their text becomes part of the executable, which stays a single file.
+            resources: [.embedInCode("OpenAPI/openapi.yaml"), .embedInCode("Console/Assets")]
         ),
         .target(
             name: "Gateway",

@@ -12,6 +12,9 @@ extension HTTPField.Name {
     static let keyvaneRevision = known("Keyvane-Revision")
     /// Why `/readyz` says no.
     static let keyvaneState = known("Keyvane-State")
+    static let referrerPolicy = known("Referrer-Policy")
+    static let crossOriginOpenerPolicy = known("Cross-Origin-Opener-Policy")
+    static let crossOriginResourcePolicy = known("Cross-Origin-Resource-Policy")
 
     private static func known(_ name: String) -> HTTPField.Name {
         guard let field = HTTPField.Name(name) else { preconditionFailure("\(name) is not a field name") }

@@ -99,6 +99,7 @@ package final class APIService: Sendable {
             AuditRoutes(store: store).routes,
             InstanceRoutes(directory: directory, publisher: publisher, store: store).routes,
             KeyshadeRoutes(store: store).routes,
+            ConsoleRoutes().routes,
             OpenAPIRoutes().routes,
             health.routes,
         ].flatMap { $0 }

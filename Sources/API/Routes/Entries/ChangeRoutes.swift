@@ -28,18 +28,19 @@ struct ChangeRoutes: Sendable {
     /// GET. `revision` and `cursor` are where the next call goes on, never beyond what this answer covers: a client that passes either one
     /// back misses nothing.
     @Sendable private func list(_ call: AuthorizedCall) async throws -> Response {
-        let query = try call.query("since", "limit", "wait")
+        let query = try call.query("since", "limit", "wait", "reveal")
         guard let since = ResumePoint(parsing: query.text("since") ?? "0") else {
             throw Problem.invalidParameter("since", "must be a revision or a cursor, as in 57 or 57-9f3a01c2")
         }
         let limit = try query.integer("limit", in: 1...PageRequest.maximumLimit) ?? 50
         let wait = try query.integer("wait", in: 0...55) ?? 0
+        let reveals = try query.flag("reveal") ?? true
         let scope = try await call.environment()
         try scope.requireRead()
         let found =
             wait == 0
-            ? try await read(scope, since, limit)
-            : try await poll(call, scope, since, limit, until: .now + .seconds(wait))
+            ? try await read(scope, since, limit, reveals)
+            : try await poll(call, scope, since, limit, reveals, until: .now + .seconds(wait))
         try await call.recordRead(of: found.secrets, in: scope)
         return .json(headers: .configuration, capacity: 128 + found.items.count * 256) { answer in
             answer.member("items", array: found.items) { list, item in
@@ -56,10 +57,11 @@ struct ChangeRoutes: Sendable {
         _ scope: EnvironmentScope,
         _ since: ResumePoint,
         _ limit: Int,
+        _ reveals: Bool,
         until deadline: ContinuousClock.Instant
     ) async throws -> Found {
         try await bell.withRings(of: scope.record.id, every: interval, until: deadline) { rings in
-            var found = try await read(scope, since, limit)
+            var found = try await read(scope, since, limit, reveals)
             guard let rings else { return found }
             var iterator = rings.makeAsyncIterator()
             while found.items.isEmpty, found.isAtHead, await iterator.next() != nil {
@@ -68,14 +70,15 @@ struct ChangeRoutes: Sendable {
                 let scope = EnvironmentScope(record: scope.record, access: access)
                 try scope.requireRead()
                 // What was passed over unseen is not read again; the mark still tells whether history has been replaced.
-                found = try await read(scope, ResumePoint(revision: found.cursor.revision, mark: found.cursor.mark), limit)
+                found = try await read(scope, ResumePoint(revision: found.cursor.revision, mark: found.cursor.mark), limit, reveals)
             }
             return found
         }
     }
 
     /// Reads on until something visible turns up, the head is reached, or enough was read for one request.
-    private func read(_ scope: EnvironmentScope, _ since: ResumePoint, _ limit: Int) async throws -> Found {
+    /// - Parameter reveals: false is for people who look at the log: what they may read is in it, secrets without their values.
+    private func read(_ scope: EnvironmentScope, _ since: ResumePoint, _ limit: Int, _ reveals: Bool) async throws -> Found {
         var point = since
         var found = Found(cursor: scope.record.cursor, isAtHead: false)
         for _ in 0..<Self.maximumReads {
@@ -90,8 +93,12 @@ struct ChangeRoutes: Sendable {
             found.cursor = page.cursor
             found.isAtHead = page.cursor.revision == page.revision
             var secrets = SecretReader(store, scope)
-            for change in page.changes where scope.reveals(change.name, change.kind) {
-                found.items.append((change, try await secrets.text(change)))
+            for change in page.changes {
+                if reveals, scope.reveals(change.name, change.kind) {
+                    found.items.append((change, try await secrets.text(change)))
+                } else if !reveals, scope.access.canRead(change.name) {
+                    found.items.append((change, change.kind == .secret ? nil : try await secrets.text(change)))
+                }
             }
             found.secrets += secrets.revealed
             if !found.items.isEmpty || found.isAtHead { break }
