@@ -74,6 +74,40 @@ import Testing
         }
     }
 
+    @Test func whoOnlyLooksSeesSecretsWithoutTheirValues() async throws {
+        try await withAPI { api in
+            _ = try await api.seed()
+            try await patch(api, #"{"set":[{"name":"A","value":"1"},{"name":"S","value":"hunter2","isSecret":true}]}"#)
+            try await patch(api, #"{"delete":["S"]}"#)
+            let reader = try await api.client(Grant(workspace: "acme", permissions: [.read]))
+            for client in [reader, api.root] {
+                let answer = try await client.call("GET", Self.path + "?reveal=false")
+                #expect(answer["items"]?.texts("name") == ["A", "S", "S"])
+                #expect(answer["items"]?[0]?["value"] == .string("1"))
+                #expect(answer["items"]?[1]?["value"] == .null)
+                #expect(!answer.text.contains("hunter"))
+            }
+            // Nothing was read, so nothing is recorded.
+            let audit = try await api.root.call("GET", "/v1/workspaces/acme/audit")
+            #expect(audit["items"]?.texts("action").contains("secret.read") == false)
+            // Names outside of a grant stay outside.
+            let narrow = try await api.client(Grant(workspace: "acme", names: ["A*"], permissions: [.read]))
+            #expect(try await narrow.call("GET", Self.path + "?reveal=false")["items"]?.texts("name") == ["A"])
+            #expect(try await reader.call("GET", Self.path + "?reveal=maybe").status == 422)
+        }
+    }
+
+    @Test func aLongPollOfWhoOnlyLooksWakesForASecret() async throws {
+        try await withAPI(configure: { $0.longPollCheckWithoutChannel = .seconds(50) }) { api in
+            _ = try await api.seed()
+            let reader = try await api.client(Grant(workspace: "acme", permissions: [.read]))
+            async let polled = reader.call("GET", Self.path + "?wait=40&reveal=false")
+            try await waitForLongPoll(api)
+            try await patch(api, #"{"set":[{"name":"S","value":"hunter2","isSecret":true}]}"#)
+            #expect(try await polled["items"]?.texts("name") == ["S"])
+        }
+    }
+
     @Test func aLongPollWaitsForAChangeOfThisProcess() async throws {
         // Redis is away and the poll would not look by itself in time: only the process's own bell can wake it.
         try await withAPI(configure: { $0.longPollCheckWithoutChannel = .seconds(50) }) { api in

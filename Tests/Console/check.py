@@ -199,7 +199,7 @@ def reveals(person, base):
 
     person.until("two reads in the audit", recorded)
     person.go("#/audit")
-    person.until("the audit's rows", lambda: "secret read" in (person.text("main") or ""))
+    person.until("the audit's rows", lambda: "Read a secret" in (person.text("main") or ""))
     person.entries(PLACE)
 
 

@@ -195,6 +195,7 @@ class Person:
         element = self.named("button", label) or self.named("a", label) or self.named("label", label)
         if element is None or not element.is_enabled():
             return False
+        self.script("arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })", element)
         element.click()
         return True
 

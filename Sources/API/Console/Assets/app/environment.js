@@ -44,7 +44,7 @@ export class EnvironmentModel extends EventTarget {
       const record = await this.#read();
       if (this.#ended.signal.aborted) return;
       this.#cursor = record.cursor;
-      this.#watch = new Watch(this.path, record.cursor, () => session.view());
+      this.#watch = new Watch(this.path, record.cursor, () => session.view(), () => session.refused(false));
       this.#watch.addEventListener("state", () => this.#connectionChanged());
       this.#watch.addEventListener("changes", (event) => this.#apply(event.detail.changes, event.detail.revision));
       this.#watch.addEventListener("reset", () => this.refresh());
@@ -73,9 +73,12 @@ export class EnvironmentModel extends EventTarget {
     const [variables, secrets] = await Promise.all([all(`${base}/variables`, options), all(`${base}/secrets`, options)]);
     const next = new Map();
     for (const entry of [...variables, ...secrets]) {
-      if ((this.#deleted.get(entry.name) ?? 0) < entry.version) next.set(entry.name, entry);
-      const known = this.entries.get(entry.name);
-      if (known && known.version > entry.version && known.isSecret === entry.isSecret) next.set(entry.name, known);
+      if ((this.#deleted.get(entry.name) ?? 0) <= entry.version) next.set(entry.name, entry);
+    }
+    // The watch may be ahead of the lists.
+    for (const known of this.entries.values()) {
+      const listed = next.get(known.name);
+      if (listed ? known.version > listed.version && known.isSecret === listed.isSecret : known.revision > record.revision) next.set(known.name, known);
     }
     this.record = record;
     this.entries = next;
@@ -126,8 +129,9 @@ export class EnvironmentModel extends EventTarget {
     const touched = new Map();
     for (const change of changes) {
       const known = this.entries.get(change.name);
-      const version = Math.max(known?.version ?? 0, this.#deleted.get(change.name) ?? 0);
-      if (change.version <= version) continue;
+      // A sealed variable is a delete to the watch and a set to the log, of one version: the set is the newer one.
+      const gone = (this.#deleted.get(change.name) ?? 0) - (change.op === "set" ? 1 : 0);
+      if (change.version <= Math.max(known?.version ?? 0, gone)) continue;
       if (change.op === "delete") {
         // Deleted or disabled: the server knows.
         if (known) touched.set(change.name, "delete");
@@ -184,7 +188,7 @@ export class EnvironmentModel extends EventTarget {
     if (known && known.version > entry.version && known.isSecret === entry.isSecret) return;
     const record = { ...entry, value: entry.isSecret ? null : entry.value };
     delete record.applied;
-    const same = known && JSON.stringify({ ...known, note: null }) === JSON.stringify({ ...record, note: null }) && known.note === record.note;
+    const same = known && ["value", "isSecret", "version", "enabled", "note"].every((field) => known[field] === record[field]);
     this.entries.set(entry.name, record);
     this.#deleted.delete(entry.name);
     if (entry.revision > this.revision) this.revision = entry.revision;

@@ -45,7 +45,7 @@ export function startShell() {
   });
   addKeys({
     "mod+k": { label: "Go to an environment or page", run: openPalette },
-    g: { label: "Go to an environment or page", run: openPalette },
+    g: { run: openPalette },
   });
   draw();
 }
@@ -59,6 +59,7 @@ function leave() {
 }
 
 function draw() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   if (!session.isSignedIn) {
     document.title = "Sign in · Keyvane";
     document.body.dataset.signedIn = "false";
@@ -111,9 +112,9 @@ function sidebar(current, place) {
         place ? h("span", { class: "place-parent" }, `${place.workspace} / ${place.project}`) : h("span", { class: "place-parent" }, "No environment"),
         h("strong", {}, place ? place.environment : "Choose one")),
       icon("sort")),
-    place ? h("div", { class: "nav-group" }, ...inEnvironment.map(([name, view]) => link(name, view, place, current))) : null,
+    place ? h("div", { class: "nav-group" }, h("p", { class: "nav-label" }, "Environment"), ...inEnvironment.map(([name, view]) => link(name, view, place, current))) : null,
     h("div", { class: "nav-group" }, h("p", { class: "nav-label" }, "Cluster"), ...others.map(([name, view]) => link(name, view, place, current))),
-    h("div", { class: "sidebar-foot" }, accountButton(), ),
+    h("div", { class: "sidebar-foot" }, accountButton()),
   );
 }
 
@@ -149,9 +150,9 @@ function accountButton() {
 function topBar(view, place) {
   const crumbs = place
     ? h("nav", { class: "crumbs", "aria-label": "Place" }, h("ol", {}, ...[place.workspace, place.project].map((part) => h("li", {}, h("a", { href: "#/" }, part))), h("li", {}, h("a", { href: environmentLink(place), "aria-current": "location" }, place.environment))))
-    : h("div", { class: "crumbs" }, h("span", {}, view.title));
+    : h("div", { class: "crumbs" }, h("ol", {}, h("li", {}, "Cluster"), h("li", {}, view.title)));
   const bar = h("header", { class: "top-bar" },
-    h("button", { type: "button", class: "phone-place", onclick: openPalette, "aria-label": "Choose an environment" }, mark(24), h("span", {}, place ? `${place.project} / ${place.environment}` : view.title), icon("sort")),
+    h("button", { type: "button", class: "phone-place", onclick: openPalette, "aria-label": "Choose an environment" }, mark(28), h("span", { class: "place-text" }, place ? h("span", { class: "place-parent" }, `${place.workspace} / ${place.project}`) : null, h("strong", {}, place ? place.environment : "Keyvane")), icon("sort")),
     crumbs, h("div", { class: "spacer" }), place ? connection() : null,
     h("div", { class: "phone-account" }, accountButton()));
   return bar;

@@ -16,15 +16,17 @@ export class Watch extends EventTarget {
   #silenceTimer = null;
   #wait = null;
   #token;
+  #refused;
 
-  /** - token: an async function; it is asked at each connection. */
-  constructor(environment, cursor, token) {
+  /** `token()` is asked at each connection; `refused()` is told that it was not accepted, so that the next one is another. */
+  constructor(environment, cursor, token, refused) {
     super();
     this.environment = environment;
     this.cursor = cursor;
     this.state = "connecting";
     this.gateway = null;
     this.#token = token;
+    this.#refused = refused;
     this.online = () => this.#soon(0);
     addEventListener("online", this.online);
     this.#connect();
@@ -53,6 +55,7 @@ export class Watch extends EventTarget {
       return;
     }
     if (this.#stopped) return;
+    this.#socket?.close(1000);
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/watch`, "keyvane.v1");
     this.#socket = socket;
     socket.onopen = () => socket.send(JSON.stringify({ type: "authenticate", token }));
@@ -119,6 +122,7 @@ export class Watch extends EventTarget {
     clearTimeout(this.#silenceTimer);
     if (this.#stopped) return;
     if (event.code === 4404 || event.code === 4403) this.#end();
+    else if (event.code === 4401) this.#refused().then(() => this.#failed());
     else this.#failed();
   }
 

@@ -46,7 +46,9 @@ export function openDialog({ title, subtitle = null, body, footer = null, side =
     }
   });
   const opener = document.activeElement;
+  const toasts = document.getElementById("toasts");
   dialog.addEventListener("close", () => {
+    ([...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body).append(toasts);
     dialog.remove();
     if (opener?.isConnected) opener.focus();
     onclose?.();
@@ -54,8 +56,7 @@ export function openDialog({ title, subtitle = null, body, footer = null, side =
   document.body.append(dialog);
   dialog.showModal();
   // Notices must be seen, and pressed, above whatever is open.
-  dialog.append(document.getElementById("toasts"));
-  dialog.addEventListener("close", () => (document.querySelector("dialog[open]") ?? document.body).append(document.getElementById("toasts")));
+  dialog.append(toasts);
   dialog.querySelector("[autofocus]")?.focus();
   return dialog;
 }

@@ -56,6 +56,7 @@ export function difference(before, after) {
 /** One change as a line: old value, arrow, new value. Masked where it is secret. */
 export function changeLine(before, after, { isSecret = false } = {}) {
   if (isSecret) return h("div", { class: "change-line" }, h("span", { class: "masked" }, "••••••••"), h("span", { class: "quiet" }, after === null ? "removed" : "secret value"));
+  if ((before === null || before === undefined) && after === null) return h("div", { class: "change-line quiet" }, "removed");
   return h(
     "div",
     { class: "change-line mono" },

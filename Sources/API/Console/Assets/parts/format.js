@@ -5,7 +5,7 @@
 
 import { h } from "./dom.js";
 
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "narrow" });
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "narrow" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const steps = [
   [60, "second", 1],
@@ -39,7 +39,10 @@ export const actor = (text) => (text ?? "").replace(/^token:/, "");
 
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
-/** Sealing a name that looks like a secret is suggested, never done unasked. */
-export const looksSecret = (name) =>
-  /(^|[_.-])(PASSWORD|PASSWD|PASSPHRASE|PWD|PASS|SECRET|TOKEN|CREDENTIALS?|PRIVATE|APIKEY|SALT|SIGNATURE|DSN|WEBHOOK)($|[_.\d-])|(^|[_.-])(API|ACCESS|SECRET|PRIVATE|SIGNING|ENCRYPTION|MASTER|AUTH)[_.-]?KEY|PASSWORD|SECRET/i.test(name) &&
-  !/(PUBLIC|_TTL|_EXPIR|_LENGTH|_ENABLED|_NAME|_URL|_TIMEOUT|_HEADER|_MINUTES|_HOURS|_DAYS|_SECONDS)/i.test(name);
+const secretWord = /(^|[_.-])(PASSWORD|PASSWD|PASSPHRASE|PWD|PASS|SECRET|TOKEN|CREDENTIALS?|PRIVATE|APIKEY|SALT|SIGNATURE|DSN|WEBHOOK)($|[_.\d-])/i;
+const secretKey = /(^|[_.-])(API|ACCESS|SECRET|PRIVATE|SIGNING|ENCRYPTION|MASTER|AUTH)[_.-]?KEY/i;
+const setting = /PUBLIC|_(TTL|EXPIR|LENGTH|ENABLED|NAME|URL|TIMEOUT|HEADER|MINUTES|HOURS|DAYS|SECONDS)/i;
+const secretValue = /^[a-z][a-z0-9+.-]*:\/\/[^/\s:@]*:[^@/\s]+@|-----BEGIN [A-Z ]*PRIVATE KEY/i;
+
+/** Sealing what looks like a secret, by its name or by a password in its value, is suggested, never done unasked. */
+export const looksSecret = (name, value = "") => secretValue.test(value) || ((secretWord.test(name) || secretKey.test(name) || /PASSWORD|SECRET/i.test(name)) && !setting.test(name));

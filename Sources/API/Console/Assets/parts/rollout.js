@@ -17,11 +17,12 @@ export function progress(watchers, revision) {
 }
 
 let current = null;
+session.addEventListener("change", () => current?.stop());
 
 export function followRollout(place, revision) {
   if (!session.can("admin", place) || !revision) return;
   current?.stop();
-  const bar = h("div", { class: "rollout-bar" }, h("span", {}));
+  const bar = h("div", { class: "rollout-bar" }, h("span", {}), h("span", {}));
   const text = h("p", { class: "rollout-text", "aria-live": "polite" }, "Looking for watchers…");
   const title = h("h2", {}, `Revision ${revision}`);
   const card = h("section", { class: "rollout", "aria-label": "Who has applied the change" }, h("header", {}, h("span", { class: "rollout-icon" }, icon("bolt")), title, button("Close", { icon: icon("close"), kind: "ghost", only: true, small: true, onclick: () => follower.stop() })), bar, text);
@@ -51,8 +52,9 @@ export function followRollout(place, revision) {
     else timer = setTimeout(look, settledAt ? 1_500 : 350);
   };
   const show = (state) => {
-    const share = state.acknowledging ? (state.applied / state.acknowledging) * 100 : 100;
-    bar.firstChild.style.setProperty("width", `${share}%`);
+    const share = (part) => `${state.acknowledging ? (part / state.acknowledging) * 100 : 0}%`;
+    bar.firstChild.style.setProperty("width", state.acknowledging ? share(state.applied) : "100%");
+    bar.lastChild.style.setProperty("width", share(state.failed));
     const done = state.applied >= state.acknowledging && state.failed === 0;
     card.dataset.state = state.failed ? "failed" : done ? "done" : "moving";
     const sentence = state.acknowledging

@@ -11,6 +11,30 @@ import { icon } from "../parts/icons.js";
 import { toastProblem } from "../parts/toast.js";
 import { actor, time } from "../parts/format.js";
 
+const sentences = {
+  "entry.set": "Set an entry",
+  "entry.delete": "Deleted an entry",
+  "entry.disable": "Disabled an entry",
+  "entry.enable": "Enabled an entry",
+  "entry.rename": "Renamed an entry",
+  "entry.rollback": "Rolled an entry back",
+  "entry.seal": "Sealed an entry",
+  "configuration.patch": "Changed several entries",
+  "configuration.import": "Imported",
+  "environment.rollback": "Rolled everything back",
+  "environment.promote": "Promoted",
+  "secret.read": "Read a secret",
+  "watch.subscribe": "Watches with secrets",
+  "instance.drain": "Drained an instance",
+  "instance.ready": "Let an instance serve",
+};
+
+/** What has no sentence of its own is `thing.done`. */
+const sentence = (action) => {
+  const text = sentences[action] ?? action.split(".").reverse().join(" ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+};
+
 const icons = { secret: "eye", entry: "text", configuration: "layers", token: "shield", instance: "server", watch: "people", subscription: "people" };
 
 export function auditView(main, { workspace }) {
@@ -75,7 +99,7 @@ export function auditView(main, { workspace }) {
   function row(event) {
     const cell = (label, ...children) => h("td", { "data-label": label }, children);
     const family = event.action.split(".")[0];
-    return h("tr", {}, h("th", { scope: "row" }, h("span", { class: "audit-action" }, icon(icons[family] ?? "log"), h("span", {}, event.action.replace(".", " ")))), cell("Where", h("span", { class: "mono audit-target" }, event.target)), cell("Who", h("span", { class: "mono" }, actor(event.actor))), cell("When", time(event.at)), cell("Revision", event.revision ? h("span", { class: "badge" }, `r${event.revision}`) : h("span", { class: "quiet" }, "–")), cell("Request", h("code", { class: "slug", title: event.requestId ?? "" }, event.requestId?.slice(0, 8) ?? "–")));
+    return h("tr", {}, h("th", { scope: "row" }, h("span", { class: "audit-action" }, icon(icons[family] ?? "log"), h("span", {}, sentence(event.action)))), cell("Where", h("span", { class: "mono audit-target" }, event.target.split("/").flatMap((part, index) => (index ? ["/", h("wbr"), part] : [part])))), cell("Who", h("span", { class: "mono" }, actor(event.actor))), cell("When", time(event.at)), cell("Revision", event.revision ? h("span", { class: "badge" }, `r${event.revision}`) : h("span", { class: "quiet" }, "–")), cell("Request", h("code", { class: "slug request", title: event.requestId ?? "" }, event.requestId?.slice(0, 8) ?? "–")));
   }
 
   start();

@@ -114,7 +114,7 @@ export function entriesView(main, { model, place }) {
         h("button", { type: "button", class: "name-button mono", dataset: { part: "name" }, onclick: open }, h("span", { class: "name-text" }, entry.name)),
         entry.isSecret ? h("span", { class: "kind", title: "Encrypted at rest" }, icon("lock"), h("span", { class: "visually-hidden" }, "secret")) : null,
         entry.enabled ? null : h("span", { class: "badge" }, "disabled"),
-        entry.note ? h("p", { class: "note" }, entry.note) : null),
+        entry.note ? h("p", { class: "note", title: entry.note }, entry.note) : null),
       h("td", { class: "col-value" }, valueCell(entry, shown)),
       h("td", { class: "col-updated" }, time(entry.updatedAt), h("span", { class: "by" }, actor(entry.updatedBy))),
       h("td", { class: "col-actions" }, h("div", { class: "row-actions" },
@@ -139,7 +139,7 @@ export function entriesView(main, { model, place }) {
     const text = entry.isSecret ? shown : entry.value;
     if (text === "") return h("span", { class: "quiet" }, "empty");
     const [first, ...others] = text.slice(0, 400).split("\n");
-    return h("span", { class: "value mono", title: entry.isSecret ? null : text.slice(0, 1_000) }, first, others.length ? h("span", { class: "badge" }, `${text.split("\n").length} lines`) : null);
+    return h("span", { class: "value mono", title: entry.isSecret ? null : text.slice(0, 1_000) }, h("span", { class: "value-text" }, first), others.length ? h("span", { class: "badge" }, `${text.split("\n").length} lines`) : null);
   }
 
   /** The audited route, with the person's own token. */

@@ -71,11 +71,15 @@ export function openNewEntry(model) {
   const radios = kindButtons.map((label) => label.querySelector("input"));
   const nameField = field("Name", name);
   const valueField = field("Value", value);
+  // A suggestion, until the person has chosen.
+  const suggest = () => {
+    if (chosen === null) radios[looksSecret(name.value, value.value) ? 1 : 0].checked = true;
+  };
   name.addEventListener("input", () => {
     nameField.refuse(null);
-    // A suggestion, until the person has chosen.
-    if (chosen === null) radios[looksSecret(name.value) ? 1 : 0].checked = true;
+    suggest();
   });
+  value.addEventListener("input", suggest);
   const save = button("Add entry", { kind: "primary", "data-submit": true, onclick: () => busy(save, async () => {
     const entry = { name: name.value.trim(), isSecret: radios[1].checked };
     if (!/^[A-Za-z_][A-Za-z0-9_.-]{0,254}$/.test(entry.name)) {
@@ -345,6 +349,7 @@ export function openEntry(model, name, tab = "value") {
       one.tabIndex = isChosen ? 0 : -1;
     });
     panel.setAttribute("aria-labelledby", `tab-${key}`);
+    save.hidden = key !== "value";
     if (key === "value") {
       drawValue();
       typed();

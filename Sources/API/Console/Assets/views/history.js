@@ -113,7 +113,8 @@ export function historyView(main, { model, place }) {
     const visible = names.slice(0, 6);
     const line = (change) => {
       const old = before.get(change.revision);
-      return h("li", {}, h("span", { class: "import-name mono" }, change.isSecret ? icon("lock") : null, change.name), h("div", { class: "import-value" }, changeLine(change.op === "delete" ? old ?? "" : old ?? null, change.op === "delete" ? null : change.value ?? "", { isSecret: change.isSecret })));
+      // The title of a single change has said its name.
+      return h("li", { class: names.length === 1 ? "alone" : null }, names.length === 1 ? null : h("span", { class: "import-name mono" }, change.isSecret ? icon("lock") : null, change.name), h("div", { class: "import-value" }, changeLine(old ?? null, change.op === "delete" ? null : change.value ?? "", { isSecret: change.isSecret })));
     };
     const list = h("ul", { class: "import-list" }, visible.map(line));
     const rest = names.length - visible.length;
@@ -122,13 +123,13 @@ export function historyView(main, { model, place }) {
     return h("li", { class: "timeline-item" },
       h("header", {}, h("strong", {}, summary(names)), h("span", { class: "badge" }, group.from === group.to ? `r${group.to}` : `r${group.from}–${group.to}`), isNow ? h("span", { class: "badge badge-good" }, "now") : null,
         h("span", { class: "quiet" }, time(group.at), ` by ${actor(group.by)}`), h("div", { class: "spacer" }),
-        isNow ? null : button(canWrite ? "Compare and roll back" : "Compare with now", { icon: icon("back"), small: true, "aria-label": `Compare revision ${group.to} with now${canWrite ? " and roll back" : ""}`, onclick: () => openRollback(group.to) })),
+        isNow ? null : button(canWrite ? "Compare and roll back" : "Compare with now", { icon: icon("back"), kind: "ghost", small: true, "aria-label": `Compare revision ${group.to} with now${canWrite ? " and roll back" : ""}`, onclick: () => openRollback(group.to) })),
       list, all);
   }
 
   const summary = (names) => {
     const gone = names.filter((change) => change.op === "delete").length;
-    if (names.length === 1) return gone ? `Removed ${names[0].name}` : `Set ${names[0].name}`;
+    if (names.length === 1) return [gone ? "Removed " : "Set ", h("span", { class: "mono" }, names[0].name), names[0].isSecret ? h("span", { class: "kind" }, icon("lock")) : null];
     return [names.length - gone ? `Set ${count(names.length - gone, "entry", "entries")}` : null, gone ? `removed ${gone}` : null].filter(Boolean).join(", ");
   };
 

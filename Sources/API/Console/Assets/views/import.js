@@ -65,7 +65,7 @@ export function openImport(model) {
       const pasted = readDotenv(text.value);
       if (!checked) {
         secrets.clear();
-        for (const name of answer.data.added) if (looksSecret(name)) secrets.add(name);
+        for (const name of answer.data.added) if (looksSecret(name, pasted.get(name))) secrets.add(name);
       }
       checked = { revision: answer.etag, difference: answer.data, pasted };
       show();
