@@ -64,9 +64,11 @@ import Testing
             for path in [
                 "/console/app/other.js", "/console/index.html", "/console/app/..%2Findex.html", "/console/app/main.js/x", "/console/app",
             ] {
-                #expect(try await api.http(nil).call("GET", path).status == 404, "\(path)")
+                let answer = try await api.http(nil).call("GET", path)
+                #expect(answer.status == 404, "\(path)")
             }
-            #expect(try await api.http(nil).call("POST", "/console").status == 405)
+            let post = try await api.http(nil).call("POST", "/console")
+            #expect(post.status == 405)
         }
     }
 }
