@@ -155,7 +155,7 @@ def survives_its_gateway(person, base):
 def edits(person, base):
     person.script("document.activeElement.blur()")
     person.keys("/")
-    person.keys("PORT")
+    person.keys("STRIPE")
     person.until("the search", lambda: len(person.all("tbody tr")) < 10)
     person.keys(Keys.ESCAPE)
     person.script("document.activeElement.blur()")
@@ -170,13 +170,12 @@ def edits(person, base):
     person.click("Save")
     person.notice("BY_HAND was saved")
     person.until("the new value", lambda: person.value("BY_HAND") == "two")
-    person.click("Undo")
+    person.undo("BY_HAND was saved")
     person.until("the old value", lambda: person.value("BY_HAND") == "one")
     person.click("More for BY_HAND")
     person.click("Delete")
     person.until("the row to go", lambda: person.value("BY_HAND") is None)
-    person.script("[...document.querySelectorAll('.toast')].slice(0, -1).forEach((one) => one.remove())")
-    person.click("Undo")
+    person.undo("BY_HAND was deleted")
     person.until("the row to be back", lambda: person.value("BY_HAND") == "one")
 
 
@@ -407,8 +406,8 @@ def run(cluster, folder):
             except Exception as error:
                 for number, person in enumerate(people):
                     person.browser.save_screenshot(f"{folder}/failed-{number}.png")
-                print(f"check-console: FAILED: {step.__name__}: {error}; see {folder}/failed-0.png and -1.png", file=sys.stderr)
-                raise
+                print(f"check-console: FAILED: {step.__name__}: {str(error).split(chr(10))[0]}; see {folder}/failed-0.png and -1.png", file=sys.stderr)
+                raise Failed(step.__name__) from error
             print(f"check-console: {step.__name__.replace('_', ' ')} ({time.monotonic() - began:.1f} s)")
     finally:
         for person in people:

@@ -220,6 +220,11 @@ class Person:
     def notice(self, text):
         self.until(f"a notice “{text}”", lambda: any(text in one.text for one in self.all(".toast")))
 
+    def undo(self, text):
+        """By the notice that says so; others may offer the same for something else."""
+        notice = self.until(f"a notice “{text}”", lambda: next((one for one in self.all(".toast") if text in one.text), None))
+        notice.find_element(By.XPATH, ".//button[normalize-space(.)='Undo']").click()
+
     def dialogs_closed(self):
         self.until("every dialog to be closed", lambda: not self.all("dialog[open]"))
 

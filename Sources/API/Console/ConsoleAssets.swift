@@ -16,7 +16,7 @@ struct ConsoleAsset: Sendable {
         self.contentType = contentType
         body = ByteBuffer(bytes: bytes)
         let digest = SHA256.hash(data: bytes).prefix(12)
-        tag = "\"" + digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() + "\""
+        tag = digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }
 

@@ -14,23 +14,21 @@ import NIOCore
 struct ConsoleRoutes: Sendable {
     var routes: [APIRoute] {
         [
-            .open(.get, "/console") { request, _ in Self.answer(ConsoleAssets.page, to: request) },
+            .open(.get, "/console") { request, _ in try Self.answer(ConsoleAssets.page, to: request) },
             .open(.get, "/console/{folder}/{file}") { request, context in
                 let path = "\(context.parameters.get("folder") ?? "")/\(context.parameters.get("file") ?? "")"
                 guard let asset = ConsoleAssets.files[path] else { throw Problem.notFound }
-                return Self.answer(asset, to: request)
+                return try Self.answer(asset, to: request)
             },
         ]
     }
 
-    private static func answer(_ asset: ConsoleAsset, to request: Request) -> Response {
-        var headers = protection
+    private static func answer(_ asset: ConsoleAsset, to request: Request) throws(Problem) -> Response {
+        var headers = protection.tagged(asset.tag)
         headers[.contentType] = asset.contentType
-        headers[.eTag] = asset.tag
         // Browsers that know the file of one build ask whether it is that of the next.
         headers[.cacheControl] = "no-cache"
-        // Compression on the way weakens the tag.
-        if let seen = request.headers[.ifNoneMatch], seen.contains(asset.tag) {
+        if let seen = try EntityTagList(.ifNoneMatch, of: request), seen.contains(asset.tag) {
             return Response(status: .notModified, headers: headers)
         }
         return Response(status: .ok, headers: headers, body: .init(byteBuffer: asset.body))

@@ -18,6 +18,7 @@ export class EnvironmentModel extends EventTarget {
     #watch = null;
     #deleted = new Map();
     #following = false;
+    #asked = new Set();
     #cursor = null;
 
     constructor(place) {
@@ -173,21 +174,38 @@ export class EnvironmentModel extends EventTarget {
         await Promise.all(
             [...touched.keys()].map(async (name) => {
                 const change = changes.findLast((candidate) => candidate.name === name);
-                try {
-                    const { data } = await call("GET", entryPath(this.place, change), { signal: this.#ended.signal });
-                    const known = this.entries.get(name);
-                    if (!known || data.version >= known.version) this.put(data);
-                } catch (error) {
-                    if (error.status === 404 && touched.get(name) === "delete") this.remove(name, change.version, change.isSecret);
-                }
+                // The watch and the log say the same.
+                const key = `${name} ${change.version}`;
+                if (this.#asked.has(key)) return;
+                this.#asked.add(key);
+                const entry = await this.#ask(change).catch(() => undefined);
+                this.#asked.delete(key);
+                if (entry) this.put(entry);
+                else if (entry === null && touched.get(name) === "delete") this.remove(name, change.version, change.isSecret);
             }),
         );
+    }
+
+    /** The entry as the server has it, null where it has none. A list of one, because "none" is no fault here. */
+    async #ask({ name, isSecret }) {
+        const options = { signal: this.#ended.signal };
+        const query = new URLSearchParams({ q: name, limit: "200" });
+        const list = (await call("GET", `${environmentPath(this.place)}/${isSecret ? "secrets" : "variables"}?${query}`, options)).data;
+        const found = list.items.find((entry) => entry.name === name);
+        if (found || !list.nextCursor) return found ?? null;
+        try {
+            return (await call("GET", entryPath(this.place, { name, isSecret }), options)).data;
+        } catch (error) {
+            if (error.status === 404) return null;
+            throw error;
+        }
     }
 
     /** From an answer: the entry as it is now. */
     put(entry) {
         const known = this.entries.get(entry.name);
         if (known && known.version > entry.version && known.isSecret === entry.isSecret) return;
+        if ((this.#deleted.get(entry.name) ?? 0) > entry.version) return;
         const record = { ...entry, value: entry.isSecret ? null : entry.value };
         delete record.applied;
         const same = known && ["value", "isSecret", "version", "enabled", "note"].every((field) => known[field] === record[field]);

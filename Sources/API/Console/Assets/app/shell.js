@@ -4,7 +4,7 @@
 // The frame around every view: navigation, the open environment, who is signed in. It owns the environment model, which outlives a change
 // between views of the same environment, and the view that is mounted.
 
-import { announce, button, h, replace } from "../parts/dom.js";
+import { announce, h, replace } from "../parts/dom.js";
 import { icon, mark } from "../parts/icons.js";
 import { toggleMenu } from "../parts/dialog.js";
 import { EnvironmentModel } from "./environment.js";

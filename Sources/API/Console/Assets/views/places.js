@@ -10,7 +10,7 @@ import { busy, button, empty, field, h, replace, skeleton } from "../parts/dom.j
 import { icon } from "../parts/icons.js";
 import { confirm, openDialog, toggleMenu } from "../parts/dialog.js";
 import { toast, toastProblem } from "../parts/toast.js";
-import { count, time } from "../parts/format.js";
+import { time } from "../parts/format.js";
 import { addKeys } from "../app/keys.js";
 
 /** `[{ …workspace, projects: [{ …project, environments }] }]`. */
