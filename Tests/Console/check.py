@@ -181,6 +181,12 @@ def edits(person, base):
 
 def reveals(person, base):
     cluster = person.cluster
+
+    def reads():
+        events = cluster.do("GET", "/v1/workspaces/check/audit?limit=200")["items"]
+        return sum(event["action"] == "secret.read" and event["target"].endswith("/PIN") for event in events)
+
+    before = reads()
     cluster.do("PUT", entry(base, "PIN", True), {"value": "1234-5678"})
     person.until("the secret's row", lambda: "••••" in (person.value("PIN") or ""))
     person.click("Reveal PIN")
@@ -192,11 +198,7 @@ def reveals(person, base):
     ensure("••••" in person.value("PIN"), "copying shows nothing")
     ensure(person.browser.execute_async_script("navigator.clipboard.readText().then(arguments[0])") == "1234-5678", "the clipboard")
 
-    def recorded():
-        events = cluster.do("GET", "/v1/workspaces/check/audit?limit=50")["items"]
-        return sum(event["action"] == "secret.read" and event["target"].endswith("/PIN") for event in events) == 2
-
-    person.until("two reads in the audit", recorded)
+    person.until("two reads in the audit", lambda: reads() == before + 2)
     person.go("#/audit")
     person.until("the audit's rows", lambda: "Read a secret" in (person.text("main") or ""))
     person.entries(PLACE)
@@ -268,6 +270,10 @@ def makes_tokens(person, other, base):
     person.click("Done")
     person.until("the new token's row", lambda: "Reader" in (person.text("main") or ""))
     ensure(token not in person.script("return document.documentElement.outerHTML"), "the token is still in the page")
+    other.click("Account: Root token")
+    other.click("Sign out")
+    other.until("the way in", lambda: other.all(".signin"))
+    ensure(other.script("return sessionStorage.getItem('keyvane.token')") is None, "the token outlives a sign-out")
     other.sign_in(token)
     other.entries(PLACE)
     other.until("the rows", lambda: len(other.all("tbody tr")) > 10)
