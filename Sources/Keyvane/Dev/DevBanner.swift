@@ -15,6 +15,7 @@ struct DevBanner {
             """
 
             Keyvane is ready: \(cluster.url)
+            Console:          \(cluster.url)/console
             Token:            \(cluster.token)
 
             Try it, in two more terminals:
