@@ -24,9 +24,9 @@ export function openDialog(
         h(
             "div",
             { class: "dialog-frame" },
-            h("header", { class: "dialog-head" }, h("div", { class: "dialog-title" }, h("h2", { id }, title), subtitle), head, close),
+            h("div", { class: "dialog-head" }, h("div", { class: "dialog-title" }, h("h2", { id }, title), subtitle), head, close),
             h("div", { class: "dialog-body" }, body),
-            footer ? h("footer", { class: "dialog-foot" }, footer) : null,
+            footer ? h("div", { class: "dialog-foot" }, footer) : null,
         ),
     );
     dialog.dismiss = async () => {

@@ -281,8 +281,8 @@ export function openEntry(model, name, tab = "value") {
                             "li",
                             { class: "timeline-item" },
                             h(
-                                "header",
-                                {},
+                                "div",
+                                { class: "timeline-head" },
                                 h("strong", {}, verbs[version.op] ?? version.op),
                                 h("span", { class: "badge" }, `v${version.version}`),
                                 index === 0 ? h("span", { class: "badge badge-good" }, "now") : null,

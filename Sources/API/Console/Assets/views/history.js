@@ -165,8 +165,8 @@ export function historyView(main, { model, place }) {
             "li",
             { class: "timeline-item" },
             h(
-                "header",
-                {},
+                "div",
+                { class: "timeline-head" },
                 h("strong", {}, summary(names)),
                 h("span", { class: "badge" }, group.from === group.to ? `r${group.to}` : `r${group.from}–${group.to}`),
                 isNow ? h("span", { class: "badge badge-good" }, "now") : null,
