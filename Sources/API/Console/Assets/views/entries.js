@@ -65,6 +65,12 @@ export function entriesView(main, { model, place }) {
         body,
     );
     const content = h("div", { class: "content" }, skeleton(10));
+    const toolbar = h(
+        "div",
+        { class: "toolbar" },
+        h("div", { class: "search" }, icon("search"), search, h("kbd", { "aria-hidden": "true" }, "/")),
+        tabs,
+    );
     const create = () => canWrite && openNewEntry(model);
     const bringIn = () => canWrite && openImport(model);
 
@@ -82,12 +88,7 @@ export function entriesView(main, { model, place }) {
                 canWrite ? button("New entry", { icon: icon("plus"), kind: "primary", onclick: create, "aria-keyshortcuts": "n" }) : null,
             ),
         ),
-        h(
-            "div",
-            { class: "toolbar" },
-            h("div", { class: "search" }, icon("search"), search, h("kbd", { "aria-hidden": "true" }, "/")),
-            tabs,
-        ),
+        toolbar,
         content,
     );
 
@@ -102,6 +103,7 @@ export function entriesView(main, { model, place }) {
     }
 
     function drawFacts() {
+        toolbar.hidden = model.entries.size === 0;
         const entries = [...model.entries.values()];
         const secrets = entries.filter((entry) => entry.isSecret).length;
         replace(

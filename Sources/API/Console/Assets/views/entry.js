@@ -352,7 +352,7 @@ export function openEntry(model, name, tab = "value") {
             one.tabIndex = isChosen ? 0 : -1;
         });
         panel.setAttribute("aria-labelledby", `tab-${key}`);
-        save.hidden = key !== "value";
+        for (const one of [save, footer[0]]) one.hidden = canWrite && key !== "value";
         if (key === "value") {
             drawValue();
             typed();
