@@ -3,7 +3,7 @@
 
 // The open environment: all its entries, kept as they are on the server. Values of variables come over the watch within milliseconds; that a
 // secret has changed comes over the change log, without its value. Versions decide between what arrives twice or late.
-// Events: `loaded`, `entries` (detail: Map of name to "set" | "delete"), `connection`, `gone`, `failed`.
+// Events: `loaded`, `entries` (detail: Map of name to "set" | "delete"), `connection`, `gone`, `failed` (why is in `failure`).
 
 import { all, call, entryPath, environmentPath } from "./rest.js";
 import { session } from "./session.js";
@@ -14,6 +14,7 @@ export class EnvironmentModel extends EventTarget {
     revision = 0;
     isLoaded = false;
     connection = "connecting";
+    failure = null;
     #ended = new AbortController();
     #watch = null;
     #deleted = new Map();
@@ -27,7 +28,7 @@ export class EnvironmentModel extends EventTarget {
         this.path = `${place.workspace}/${place.project}/${place.environment}`;
         this.onVisible = () => this.#follow();
         document.addEventListener("visibilitychange", this.onVisible);
-        this.#open();
+        this.open();
     }
 
     end() {
@@ -40,10 +41,17 @@ export class EnvironmentModel extends EventTarget {
         return this.#watch?.gateway ?? null;
     }
 
-    async #open() {
+    /** Ended, or its environment has gone. */
+    get isOver() {
+        return this.#ended.signal.aborted;
+    }
+
+    /** Once by itself, and again by whom it failed for. */
+    async open() {
+        this.failure = null;
         try {
             const record = await this.#read();
-            if (this.#ended.signal.aborted) return;
+            if (this.isOver || this.#watch) return;
             this.#cursor = record.cursor;
             this.#watch = new Watch(this.path, record.cursor, () => session.view(), () => session.refused(false));
             this.#watch.addEventListener("state", () => this.#connectionChanged());
@@ -52,8 +60,14 @@ export class EnvironmentModel extends EventTarget {
             this.#watch.addEventListener("gone", () => this.#gone());
             this.#follow();
         } catch (error) {
-            if (error.name !== "AbortError") this.dispatchEvent(new CustomEvent("failed", { detail: error }));
+            this.#failed(error);
         }
+    }
+
+    #failed(error) {
+        if (error.name === "AbortError") return;
+        this.failure = error;
+        this.dispatchEvent(new Event("failed"));
     }
 
     #connectionChanged() {
@@ -62,7 +76,7 @@ export class EnvironmentModel extends EventTarget {
     }
 
     #gone() {
-        this.#ended.abort();
+        this.end();
         this.dispatchEvent(new Event("gone"));
     }
 
@@ -95,11 +109,8 @@ export class EnvironmentModel extends EventTarget {
     async refresh() {
         this.#deleted.clear();
         this.entries = new Map();
-        try {
-            await this.#read();
-        } catch (error) {
-            if (error.name !== "AbortError") this.dispatchEvent(new CustomEvent("failed", { detail: error }));
-        }
+        this.revision = 0;
+        await this.open();
     }
 
     /** The change log as a long poll, while somebody looks: secrets, without their values. */

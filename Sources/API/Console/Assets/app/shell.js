@@ -70,7 +70,7 @@ function draw() {
     const at = route();
     const view = views[at.view];
     unmount();
-    if (at.place && !samePlace(model?.place, at.place)) {
+    if (at.place && (!samePlace(model?.place, at.place) || model.isOver)) {
         model?.end();
         model = new EnvironmentModel(at.place);
         rememberPlace(at.place);

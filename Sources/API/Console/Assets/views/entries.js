@@ -7,7 +7,7 @@
 import { call, entryPath } from "../app/rest.js";
 import { session } from "../app/session.js";
 import { addKeys } from "../app/keys.js";
-import { announce, button, empty, h, replace, skeleton } from "../parts/dom.js";
+import { announce, busy, button, empty, h, replace, skeleton } from "../parts/dom.js";
 import { icon } from "../parts/icons.js";
 import { toggleMenu } from "../parts/dialog.js";
 import { copy, toastProblem } from "../parts/toast.js";
@@ -369,21 +369,29 @@ export function entriesView(main, { model, place }) {
         draw();
     }
 
-    function failed(event) {
-        const error = event.detail;
+    function failed() {
+        if (model.failure.status === 404) {
+            gone();
+            return;
+        }
+        replace(facts, "");
+        const again = button("Try again", { kind: "primary", onclick: () => busy(again, () => model.open()) });
+        replace(content, empty(icon("alert"), "It could not be read", model.failure.message, again));
+    }
+
+    function gone() {
         replace(facts, "");
         replace(
             content,
             empty(
                 icon("alert"),
-                error.status === 404 ? "No such environment" : "It could not be read",
-                error.status === 404 ? "It does not exist, or this token may not know of it." : error.message,
+                "No such environment",
+                "It does not exist, or this token may not know of it.",
                 button("All environments", { href: "#/" }),
             ),
         );
     }
 
-    const gone = () => failed({ detail: { status: 404 } });
     const hidden = () => {
         if (document.hidden) { for (const name of [...revealed.keys()]) hide(name); }
     };
@@ -416,7 +424,8 @@ export function entriesView(main, { model, place }) {
         ArrowDown: { run: () => move(1) },
         ArrowUp: { run: () => move(-1) },
     });
-    draw();
+    if (model.failure) failed();
+    else draw();
     return () => {
         takeKeys();
         revealed.clear();
