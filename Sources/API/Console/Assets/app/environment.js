@@ -97,7 +97,6 @@ export class EnvironmentModel extends EventTarget {
                 next.set(known.name, known);
             }
         }
-        this.record = record;
         this.entries = next;
         this.revision = Math.max(record.revision, this.revision);
         this.isLoaded = true;

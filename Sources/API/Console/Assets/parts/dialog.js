@@ -13,7 +13,7 @@ let count = 0;
  * `guard` may return a question; then leaving asks it first.
  */
 export function openDialog(
-    { title, subtitle = null, body, footer = null, side = false, wide = false, onclose = null, guard = null, head = null },
+    { title, subtitle = null, body, footer = null, side = false, wide = false, onclose = null, guard = null },
 ) {
     count += 1;
     const id = `dialog-${count}`;
@@ -24,7 +24,7 @@ export function openDialog(
         h(
             "div",
             { class: "dialog-frame" },
-            h("div", { class: "dialog-head" }, h("div", { class: "dialog-title" }, h("h2", { id }, title), subtitle), head, close),
+            h("div", { class: "dialog-head" }, h("div", { class: "dialog-title" }, h("h2", { id }, title), subtitle), close),
             h("div", { class: "dialog-body" }, body),
             footer ? h("div", { class: "dialog-foot" }, footer) : null,
         ),

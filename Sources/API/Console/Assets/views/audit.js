@@ -167,7 +167,7 @@ export function auditView(main, { workspace }) {
             cell("Who", h("span", { class: "mono" }, actor(event.actor))),
             cell("When", time(event.at)),
             cell("Revision", event.revision ? h("span", { class: "badge" }, `r${event.revision}`) : h("span", { class: "quiet" }, "–")),
-            cell("Request", h("code", { class: "slug request", title: event.requestId ?? "" }, event.requestId?.slice(0, 8) ?? "–")),
+            cell("Request", h("code", { class: "slug", title: event.requestId ?? "" }, event.requestId?.slice(0, 8) ?? "–")),
         );
     }
 
