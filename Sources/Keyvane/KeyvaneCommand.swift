@@ -16,10 +16,32 @@ struct KeyvaneCommand: AsyncParsableCommand {
 
               keyvane dev
             """,
-        subcommands: [
-            DevCommand.self, WatchCommand.self, SetCommand.self, GetCommand.self, APICommand.self, GatewayCommand.self,
-            BalancerCommand.self, ServersCommand.self,
-            MigrateCommand.self, KeysCommand.self, TokenCommand.self, BenchCommand.self,
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Entries",
+                subcommands: [
+                    GetCommand.self, SetCommand.self, UnsetCommand.self, ListCommand.self, HistoryCommand.self, RollbackCommand.self,
+                    RenameCommand.self,
+                    DisableCommand.self, EnableCommand.self, SealCommand.self, DiffCommand.self, PromoteCommand.self, ImportCommand.self,
+                    ExportCommand.self, WatchCommand.self,
+                ]
+            ),
+            CommandGroup(name: "Applications", subcommands: [RunCommand.self, RenderCommand.self]),
+            CommandGroup(
+                name: "Access",
+                subcommands: [
+                    LoginCommand.self, LogoutCommand.self, ContextCommand.self, WorkspaceCommand.self, ProjectCommand.self,
+                    EnvironmentCommand.self,
+                    TokenCommand.self,
+                ]
+            ),
+            CommandGroup(
+                name: "Cluster",
+                subcommands: [
+                    DevCommand.self, APICommand.self, GatewayCommand.self, BalancerCommand.self, ServersCommand.self, MigrateCommand.self,
+                    KeysCommand.self, BenchCommand.self, GuardCommand.self,
+                ]
+            ),
         ]
     )
 }

@@ -15,7 +15,7 @@ import NIOSSL
 ///
 /// ```swift
 /// try await ConfigurationClient.withClient(ClientSettings(url: "https://config.example.com", token: token)) { client in
-///     for try await configuration in client.configurations("acme/web/production") {
+///     for try await configuration in client.watch("acme/web/production") {
 ///         print(configuration.revision, configuration["DB_HOST"] ?? "not set")
 ///     }
 /// }
@@ -78,11 +78,43 @@ public struct ConfigurationClient: Sendable {
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
 
-    /// Watches an environment: first what is there (or what has changed since a cursor), then every change as it is committed.
+    /// The environment's whole configuration, now and after each change.
     ///
-    /// The sequence connects when it is first asked for an event. It reconnects by itself and resumes where it was; it ends by
-    /// throwing only where trying again is of no use: a token that is wrong, revoked or not granted, an environment that doesn't
-    /// exist. It ends with the task that reads it, or when the last reference to it goes.
+    /// ```swift
+    /// for try await configuration in client.watch("acme/web/production") {
+    ///     pool.resize(to: try configuration.value("POOL_SIZE", as: Int.self) ?? 10)
+    /// }
+    /// ```
+    ///
+    /// It connects when it is first asked for a configuration, reconnects by itself and resumes where it was. A slow consumer skips
+    /// states in between, never the newest one. It ends by throwing only where trying again is of no use: a token that is wrong, revoked or not
+    /// granted, an environment that doesn't exist; and with the task that reads it.
+    ///
+    /// - Parameters:
+    ///   - environment: `workspace/project/environment`.
+    ///   - names: Globs such as `FEATURE_*`; an empty list is all names.
+    ///   - known: A configuration from earlier, watched with the same names. Only what has changed since is transferred.
+    ///   - acknowledges: Whether writers who wait for their change to be applied wait for
+    ///     ``ConfigurationSequence/acknowledge(_:as:)`` of this watch.
+    ///   - offlineCache: A file that keeps the newest configuration, and gives it while the service can't be reached at the start.
+    ///   - onInterruption: Told whenever a connection is gone or could not be made; another one is tried by itself.
+    public func watch(
+        _ environment: String,
+        names: [String] = [],
+        startingFrom known: EnvironmentConfiguration? = nil,
+        acknowledges: Bool = false,
+        offlineCache: OfflineCache? = nil,
+        onInterruption: @escaping @Sendable (WatchInterruption) -> Void = { _ in }
+    ) -> ConfigurationSequence {
+        ConfigurationSequence(
+            events: events(environment, since: known?.cursor, names: names, acknowledges: acknowledges),
+            known: known,
+            cache: offlineCache.map { BoundCache($0, token: settings.token, environment: environment, names: names) },
+            onInterruption: onInterruption
+        )
+    }
+
+    /// What happens to an environment, one by one: connections, snapshots, changes. For whoever needs more than the newest configuration.
     ///
     /// - Parameters:
     ///   - environment: `workspace/project/environment`.
@@ -90,7 +122,7 @@ public struct ConfigurationClient: Sendable {
     ///   - names: Globs such as `FEATURE_*`; an empty list is all names.
     ///   - acknowledges: Whether writers who wait for their change to be applied wait for
     ///     ``WatchSequence/acknowledge(_:as:)`` of this watch.
-    public func watch(
+    public func events(
         _ environment: String,
         since: WatchCursor? = nil,
         names: [String] = [],
@@ -104,19 +136,5 @@ public struct ConfigurationClient: Sendable {
                 eventLoop: MultiThreadedEventLoopGroup.singleton.next()
             )
         )
-    }
-
-    /// The environment's whole configuration, now and after each change.
-    ///
-    /// - Parameters:
-    ///   - environment: `workspace/project/environment`.
-    ///   - names: Globs such as `FEATURE_*`; an empty list is all names.
-    ///   - known: A configuration from earlier, watched with the same names. Only what has changed since is transferred.
-    public func configurations(
-        _ environment: String,
-        names: [String] = [],
-        startingFrom known: EnvironmentConfiguration? = nil
-    ) -> ConfigurationSequence {
-        ConfigurationSequence(events: watch(environment, since: known?.cursor, names: names), known: known)
     }
 }

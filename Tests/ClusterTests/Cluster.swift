@@ -118,6 +118,11 @@ final class DevProcess: Sendable {
 
     var isRunning: Bool { ended.all.isEmpty }
 
+    deinit {
+        // A test that failed leaves nobody behind.
+        if isRunning { kill(pid, SIGKILL) }
+    }
+
     func exit(within limit: Duration) async throws -> ChildExit {
         try await ended.first(within: limit, "the end of keyvane dev")
     }

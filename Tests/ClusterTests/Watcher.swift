@@ -26,7 +26,7 @@ final class Watcher: Sendable {
 
     func run() async throws {
         let client = try ConfigurationClient(ClientSettings(url: url, token: token))
-        for try await event in client.watch(Cluster.environmentPath, since: since) {
+        for try await event in client.events(Cluster.environmentPath, since: since) {
             switch event {
             case .connected(let connection): events.emit(.connected(gateway: connection.gateway))
             case .snapshot(let snapshot):

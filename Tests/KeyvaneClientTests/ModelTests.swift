@@ -35,6 +35,25 @@ struct ModelTests {
         #expect(try JSONDecoder().decode(EnvironmentConfiguration.self, from: stored) == configuration)
     }
 
+    @Test("values have types, and a fault names the entry and not its value")
+    func types() throws {
+        let values = ["PORT": "8080", "RATIO": "0.5", "ON": "yes", "OFF": "0", "ODD": "s3cret"]
+        let configuration = EnvironmentConfiguration(GoldenMessages.snapshot(5, values))
+        #expect(try configuration.value("PORT", as: Int.self) == 8080)
+        #expect(try configuration.value("RATIO") == 0.5)
+        #expect(try configuration.required("ON") == true)
+        #expect(try configuration.required("OFF") == false)
+        #expect(try configuration.value("NONE", as: Int.self) == nil)
+        for attempt in [{ _ = try configuration.value("ODD", as: Int.self) }, { _ = try configuration.required("NONE", as: String.self) }] {
+            do {
+                try attempt()
+                Issue.record("it was read")
+            } catch let error as ClientError {
+                #expect(["invalid_value", "missing_value"].contains(error.code) && !"\(error)".contains("s3cret"))
+            }
+        }
+    }
+
     @Test("settings never show the token")
     func settings() {
         let settings = ClientSettings(url: "https://config.example.com", token: "kv_secret")

@@ -27,7 +27,7 @@ struct WatchLimitsTests {
             sender.finish()
             _ = try await socket.closeCode()
         } _: { gateway in
-            let watch = try gateway.client { $0.watch.bufferLimit = 100_000 }.watch(Self.environment)
+            let watch = try gateway.client { $0.watch.bufferLimit = 100_000 }.events(Self.environment)
             var events = watch.makeAsyncIterator()
             guard case .snapshot(let snapshot) = try await events.next() else { throw ScriptedSocket.Closed() }
             var configuration = EnvironmentConfiguration(snapshot)
@@ -71,7 +71,7 @@ struct WatchLimitsTests {
                 $0.watch.bufferLimit = 10_000
                 $0.watch.receiveLimit = 100_000
             }
-            var events = client.watch(Self.environment, since: WatchCursor(revision: 0)).makeAsyncIterator()
+            var events = client.events(Self.environment, since: WatchCursor(revision: 0)).makeAsyncIterator()
             guard case .changes = try await events.next() else { throw ScriptedSocket.Closed() }
             for await _ in sent {}
             while let event = try await events.next() {
@@ -98,7 +98,7 @@ struct WatchLimitsTests {
             try await socket.send(text)
             _ = try await socket.closeCode()
         } _: { gateway in
-            var events = try gateway.client().watch(Self.environment).makeAsyncIterator()
+            var events = try gateway.client().events(Self.environment).makeAsyncIterator()
             for _ in 0..<2 {
                 guard case .snapshot(let snapshot) = try await events.next() else { throw ScriptedSocket.Closed() }
                 #expect(EnvironmentConfiguration(snapshot).values == values)
@@ -116,7 +116,7 @@ struct WatchLimitsTests {
             }
             #expect(try await socket.closeCode() == 1_009)
         } _: { gateway in
-            var events = try gateway.client { $0.watch.receiveLimit = 65_536 }.watch(Self.environment).makeAsyncIterator()
+            var events = try gateway.client { $0.watch.receiveLimit = 65_536 }.events(Self.environment).makeAsyncIterator()
             let error = await #expect(throws: ClientError.self) { while try await events.next() != nil {} }
             #expect(error?.code == "message_too_large")
         }
@@ -145,13 +145,13 @@ struct WatchLimitsTests {
         } _: { gateway in
             let client = try gateway.client()
             var seen: [EnvironmentConfiguration] = []
-            for try await configuration in client.configurations(Self.environment) {
+            for try await configuration in client.watch(Self.environment) {
                 seen.append(configuration)
                 if configuration.revision == 4 { break }
             }
             #expect(seen.map(\.values) == [["A": "1", "B": "1"], ["A": "3"], ["A": "3", "C": "4"]])
             // A stored configuration is confirmed as it is.
-            var resumed = client.configurations(Self.environment, startingFrom: seen.last).makeAsyncIterator()
+            var resumed = client.watch(Self.environment, startingFrom: seen.last).makeAsyncIterator()
             #expect(try await resumed.next() == seen.last)
         }
     }
@@ -169,7 +169,7 @@ struct WatchLimitsTests {
             // Awaited below.
             let reader = Task {
                 var count = 0
-                for try await _ in client.watch(Self.environment) {
+                for try await _ in client.events(Self.environment) {
                     count += 1
                     starter.finish()
                 }
@@ -182,10 +182,10 @@ struct WatchLimitsTests {
             #expect(await codes.next() == 1_000)
 
             // Leaving the loop drops the sequence, and that is enough.
-            for try await _ in client.watch(Self.environment) { break }
+            for try await _ in client.events(Self.environment) { break }
             #expect(await codes.next() == 1_000)
 
-            let stopped = client.watch(Self.environment)
+            let stopped = client.events(Self.environment)
             var events = stopped.makeAsyncIterator()
             _ = try await events.next()
             stopped.stop()
@@ -217,7 +217,7 @@ struct WatchLimitsTests {
                 settings.tls = .makeClientConfiguration()
                 settings.tls?.trustRoots = .certificates(certificates)
                 try await ConfigurationClient.withClient(settings) { client in
-                    var events = client.watch(Self.environment).makeAsyncIterator()
+                    var events = client.events(Self.environment).makeAsyncIterator()
                     let event = try await events.next()
                     #expect(event == .snapshot(GoldenMessages.snapshot(1, [:])))
                     let token = try await client.whoami()
@@ -229,7 +229,7 @@ struct WatchLimitsTests {
             var settings = ClientSettings(url: "https://localhost:\(gateway.port)", token: "kv_test")
             settings.tls = .makeClientConfiguration()
             settings.tls?.trustRoots = .file(other.certificate)
-            var events = try ConfigurationClient(settings).watch(Self.environment).makeAsyncIterator()
+            var events = try ConfigurationClient(settings).events(Self.environment).makeAsyncIterator()
             guard case .disconnected(let interruption) = try await events.next() else { throw ScriptedSocket.Closed() }
             #expect(interruption.error.code == "unreachable")
         }

@@ -28,7 +28,7 @@ struct WatchTests {
             for name in ["snapshot", "changes", "changes-empty", "heartbeat"] { try await socket.send(try GoldenMessages.text(name)) }
             _ = try await socket.closeCode()
         } _: { gateway in
-            let watch = try gateway.client().watch(Self.environment, names: ["DB_*", "OLD"], acknowledges: true)
+            let watch = try gateway.client().events(Self.environment, names: ["DB_*", "OLD"], acknowledges: true)
             var events = watch.makeAsyncIterator()
             #expect(try await events.next() == .connected(WatchConnection(connection: "c-00000042", gateway: "gateway-1")))
             guard case .snapshot(let snapshot) = try await events.next() else { throw ScriptedSocket.Closed() }
@@ -67,7 +67,7 @@ struct WatchTests {
                 _ = try await socket.closeCode()
             }
         } _: { gateway in
-            var events = try gateway.client().watch(Self.environment).makeAsyncIterator()
+            var events = try gateway.client().events(Self.environment).makeAsyncIterator()
             #expect(try await events.next() == .snapshot(GoldenMessages.snapshot(5, ["A": "1"])))
             guard case .disconnected(let interruption) = try await events.next() else { throw ScriptedSocket.Closed() }
             #expect(interruption.error.code == "connection_lost")
@@ -90,7 +90,7 @@ struct WatchTests {
             try await socket.send(try GoldenMessages.json(GoldenMessages.snapshot(9, ["A": "9"])))
             _ = try await socket.closeCode()
         } _: { gateway in
-            var events = try gateway.client().watch(Self.environment).makeAsyncIterator()
+            var events = try gateway.client().events(Self.environment).makeAsyncIterator()
             #expect(try await events.next() == .snapshot(GoldenMessages.snapshot(5, ["A": "1"])))
             #expect(try await events.next() == .snapshot(GoldenMessages.snapshot(9, ["A": "9"])))
             #expect(gateway.calls.count == 1)
@@ -109,9 +109,10 @@ struct WatchTests {
             try await socket.send(#"{"type":"closing","reason":"drain","reconnectAfterMs":123}"#)
             try await socket.close(1_012, "drain")
         } _: { gateway in
-            var events = try gateway.client().watch(Self.environment).makeAsyncIterator()
-            #expect(try await events.next() == .snapshot(GoldenMessages.snapshot(0, [:])))
+            // Before the gateway can have closed, however late this test hears of it.
             let start = ContinuousClock.now
+            var events = try gateway.client().events(Self.environment).makeAsyncIterator()
+            #expect(try await events.next() == .snapshot(GoldenMessages.snapshot(0, [:])))
             guard case .disconnected(let interruption) = try await events.next() else { throw ScriptedSocket.Closed() }
             #expect(interruption.retryAfter == .milliseconds(123))
             #expect(interruption.error == ClientError(code: "draining", message: "drain", closeCode: 1_012))
@@ -126,7 +127,7 @@ struct WatchTests {
             try await socket.subscribe()
             try await socket.close(code, "no")
         } _: { gateway in
-            var events = try gateway.client().watch(Self.environment).makeAsyncIterator()
+            var events = try gateway.client().events(Self.environment).makeAsyncIterator()
             let error = await #expect(throws: ClientError.self) { while try await events.next() != nil {} }
             #expect(error?.closeCode == code)
             #expect(error?.message == "no")
@@ -143,7 +144,7 @@ struct WatchTests {
             try await socket.send(try GoldenMessages.json(GoldenMessages.snapshot(1, [:])))
             _ = try await socket.closeCode()
         } _: { gateway in
-            var events = try gateway.client { $0.watch.tooFastPause = .milliseconds(80) }.watch(Self.environment).makeAsyncIterator()
+            var events = try gateway.client { $0.watch.tooFastPause = .milliseconds(80) }.events(Self.environment).makeAsyncIterator()
             guard case .disconnected(let interruption) = try await events.next() else { throw ScriptedSocket.Closed() }
             #expect(interruption.retryAfter >= .milliseconds(40))
             #expect(try await events.next() == .snapshot(GoldenMessages.snapshot(1, [:])))
@@ -154,7 +155,7 @@ struct WatchTests {
     func refused() async throws {
         let unavailable = ScriptedGateway.Answer(status: .serviceUnavailable, body: "<html>no problem document</html>")
         try await ScriptedGateway.run(refusals: [unavailable, Self.problem]) { gateway in
-            var events = try gateway.client().watch(Self.environment).makeAsyncIterator()
+            var events = try gateway.client().events(Self.environment).makeAsyncIterator()
             guard case .disconnected(let interruption) = try await events.next() else { throw ScriptedSocket.Closed() }
             #expect(interruption.error.status == 503)
             #expect(interruption.error.code == "unavailable")
@@ -174,7 +175,7 @@ struct WatchTests {
             try await socket.send(try GoldenMessages.json(GoldenMessages.snapshot(1, [:])))
             _ = try await socket.closeCode()
         } _: { gateway in
-            var events = try gateway.client { $0.watch.silenceTimeout = .milliseconds(300) }.watch(Self.environment).makeAsyncIterator()
+            var events = try gateway.client { $0.watch.silenceTimeout = .milliseconds(300) }.events(Self.environment).makeAsyncIterator()
             guard case .disconnected(let interruption) = try await events.next() else { throw ScriptedSocket.Closed() }
             #expect(interruption.error.code == "silent")
             // On a busy machine the next connection may be found silent as well.
@@ -203,7 +204,7 @@ struct WatchTests {
             }
             _ = try await socket.closeCode()
         } _: { gateway in
-            var events = try gateway.client().watch(Self.environment).makeAsyncIterator()
+            var events = try gateway.client().events(Self.environment).makeAsyncIterator()
             #expect(try await events.next() == .snapshot(GoldenMessages.snapshot(0, [:])))
             guard case .disconnected(let interruption) = try await events.next() else { throw ScriptedSocket.Closed() }
             #expect(interruption.error.code == "invalid_answer")
@@ -228,7 +229,7 @@ struct WatchTests {
             #expect(message.message == "why")
             if connection > 0 { _ = try await socket.closeCode() }
         } _: { gateway in
-            let watch = try gateway.client().watch(Self.environment, acknowledges: true)
+            let watch = try gateway.client().events(Self.environment, acknowledges: true)
             var events = watch.makeAsyncIterator()
             #expect(try await events.next() == .snapshot(GoldenMessages.snapshot(1, [:])))
             watch.acknowledge(1, as: .failed("why"))
@@ -242,7 +243,7 @@ struct WatchTests {
         // Port 1 of the loopback interface belongs to a service that nobody has run for decades.
         var settings = ClientSettings(url: "http://127.0.0.1:1", token: "kv_test")
         settings.watch.initialBackoff = .milliseconds(1)
-        var events = try ConfigurationClient(settings).watch(Self.environment).makeAsyncIterator()
+        var events = try ConfigurationClient(settings).events(Self.environment).makeAsyncIterator()
         for _ in 0..<3 {
             guard case .disconnected(let interruption) = try await events.next() else { throw ScriptedSocket.Closed() }
             #expect(interruption.error.code == "unreachable")

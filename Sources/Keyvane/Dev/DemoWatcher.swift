@@ -46,7 +46,7 @@ final class DemoWatcher: Sendable {
         var position = 0
         while !Task.isCancelled {
             let client = try ConfigurationClient(ClientSettings(url: urls[position % urls.count], token: token))
-            events: for try await event in client.watch(environment, since: cursor) {
+            events: for try await event in client.events(environment, since: cursor) {
                 switch event {
                 case .connected(let connection): state.withLock { $0.gateway = connection.gateway }
                 case .snapshot(let snapshot):

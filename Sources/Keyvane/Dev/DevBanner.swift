@@ -22,20 +22,13 @@ struct DevBanner {
 
               export KEYVANE_URL=\(cluster.url) KEYVANE_TOKEN=\(cluster.token) KEYVANE_ENVIRONMENT=\(environment)
 
-              1. \(Self.create(cluster))
-              2. \(program) watch
+              1. \(program) environment create \(environment) --parents
+              2. \(program) run -- sh -c 'echo "GREETING is $GREETING"; exec sleep 600'
               3. \(program) set GREETING=hello
 
             Ctrl-C ends everything; the data stays.
 
             """
         )
-    }
-
-    private static func create(_ cluster: DevCluster) -> String {
-        let call = "curl -sS -H \"Authorization: Bearer $KEYVANE_TOKEN\" -H 'Content-Type: application/json'"
-        return [
-            ("workspaces", "demo"), ("workspaces/demo/projects", "shop"), ("projects/demo/shop/environments", "production"),
-        ].map { "\(call) $KEYVANE_URL/v1/\($0.0) -d '{\"slug\":\"\($0.1)\"}'" }.joined(separator: " &&\n     ")
     }
 }

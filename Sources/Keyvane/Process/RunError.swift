@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A failure at run time (exit code 1), as opposed to a wrong setting or flag (2). Its text says what to do.
-struct RunError: Error, CustomStringConvertible {
-    let description: String
+package struct RunError: Error, CustomStringConvertible {
+    package let description: String
 
-    init(_ description: String) {
+    package init(_ description: String) {
         self.description = description
     }
 }

@@ -15,6 +15,21 @@ public struct TokenDescription: Sendable, Hashable, Codable {
         public let names: [String]?
         /// `read`, `read_secrets`, `write`, `admin`.
         public let permissions: [String]
+
+        /// Makes a grant.
+        public init(
+            workspace: String,
+            project: String? = nil,
+            environment: String? = nil,
+            names: [String]? = nil,
+            permissions: [String]
+        ) {
+            self.workspace = workspace
+            self.project = project
+            self.environment = environment
+            self.names = names
+            self.permissions = permissions
+        }
     }
 
     /// The token's public part.

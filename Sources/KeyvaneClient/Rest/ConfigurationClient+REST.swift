@@ -91,7 +91,29 @@ extension ConfigurationClient {
         try await caller.call(method, path, headers: headers, body: body)
     }
 
-    private static func percentEncoded(_ glob: String) -> String {
+    /// Any other call, its answer decoded.
+    package func call<Answer: Decodable>(
+        _ method: HTTPMethod,
+        _ path: String,
+        headers: HTTPHeaders = [:],
+        body: (any Encodable & Sendable)? = nil,
+        as answer: Answer.Type
+    ) async throws(ClientError) -> Answer {
+        try await caller.call(method, path, headers: headers, body: body, as: answer)
+    }
+
+    /// A document that is no JSON of ours, such as a dotenv file.
+    package func upload<Answer: Decodable>(
+        _ document: ByteBuffer,
+        _ path: String,
+        contentType: String,
+        as answer: Answer.Type
+    ) async throws(ClientError) -> Answer {
+        try await caller.call(.PUT, path, headers: ["content-type": contentType], bytes: document, as: answer)
+    }
+
+    /// Text as it may stand in a query.
+    package static func percentEncoded(_ glob: String) -> String {
         var result = ""
         for byte in glob.utf8 {
             switch byte {

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// `workspace/project/environment` as the path of a REST resource.
-struct EnvironmentPath: Sendable {
+package struct EnvironmentPath: Sendable {
     /// `/v1/projects/{w}/{p}/environments/{e}`.
-    let path: String
+    package let path: String
 
-    init(_ environment: String) throws(ClientError) {
+    package init(_ environment: String) throws(ClientError) {
         let slugs = environment.split(separator: "/", omittingEmptySubsequences: false)
         guard slugs.count == 3, slugs.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy(Self.isSlugByte) }) else {
             throw ClientError(
@@ -18,7 +18,7 @@ struct EnvironmentPath: Sendable {
     }
 
     /// The path of an entry; a name with characters that no name has is refused before it could become another path.
-    func entry(_ name: String, in collection: String) throws(ClientError) -> String {
+    package func entry(_ name: String, in collection: String) throws(ClientError) -> String {
         guard !name.isEmpty, name != ".", name != "..", name.utf8.allSatisfy(Self.isNameByte) else {
             throw ClientError(code: "invalid_name", message: "A name has letters, digits, '_', '.' and '-' only.")
         }

@@ -29,7 +29,21 @@ struct RESTCaller: Sendable {
         body: (any Encodable & Sendable)? = nil,
         as answer: Answer.Type
     ) async throws(ClientError) -> Answer {
-        let bytes = try await call(method, path, headers: headers, body: body)
+        try Self.decode(answer, try await call(method, path, headers: headers, body: body))
+    }
+
+    /// The same for a body that is written already; its type is in the headers.
+    func call<Answer: Decodable>(
+        _ method: HTTPMethod,
+        _ path: String,
+        headers: HTTPHeaders,
+        bytes: ByteBuffer,
+        as answer: Answer.Type
+    ) async throws(ClientError) -> Answer {
+        try Self.decode(answer, try await send(method, path, headers: headers, bytes: bytes))
+    }
+
+    private static func decode<Answer: Decodable>(_ answer: Answer.Type, _ bytes: ByteBuffer) throws(ClientError) -> Answer {
         do {
             return try JSONDecoder().decode(Answer.self, from: bytes)
         } catch {
@@ -42,28 +56,38 @@ struct RESTCaller: Sendable {
     }
 
     /// The answer's body as it came.
-    ///
-    /// Every mutation carries an `Idempotency-Key`, so that repeating it after a lost connection can't do it twice.
     func call(
         _ method: HTTPMethod,
         _ path: String,
         headers: HTTPHeaders = [:],
         body: (any Encodable & Sendable)? = nil
     ) async throws(ClientError) -> ByteBuffer {
+        guard let body else { return try await send(method, path, headers: headers, bytes: nil) }
+        var headers = headers
+        headers.replaceOrAdd(name: "content-type", value: "application/json")
+        let bytes: ByteBuffer
+        do {
+            bytes = try JSONEncoder().encodeAsByteBuffer(body, allocator: ByteBufferAllocator())
+        } catch {
+            throw ClientError(code: "invalid_request", message: "The request can't be written as JSON.", underlying: error)
+        }
+        return try await send(method, path, headers: headers, bytes: bytes)
+    }
+
+    /// Every mutation carries an `Idempotency-Key`, so that repeating it after a lost connection can't do it twice.
+    private func send(
+        _ method: HTTPMethod,
+        _ path: String,
+        headers: HTTPHeaders,
+        bytes: ByteBuffer?
+    ) async throws(ClientError) -> ByteBuffer {
         var request = HTTPClientRequest(url: address.url(path))
         request.method = method
         request.headers = headers
         request.headers.replaceOrAdd(name: "authorization", value: "Bearer \(settings.token)")
-        request.headers.replaceOrAdd(name: "accept", value: "application/json")
+        if !headers.contains(name: "accept") { request.headers.add(name: "accept", value: "application/json") }
         if method != .GET, method != .HEAD { request.headers.add(name: "idempotency-key", value: UUID().uuidString) }
-        if let body {
-            do {
-                request.body = .bytes(try JSONEncoder().encodeAsByteBuffer(body, allocator: ByteBufferAllocator()))
-            } catch {
-                throw ClientError(code: "invalid_request", message: "The request can't be written as JSON.", underlying: error)
-            }
-            request.headers.replaceOrAdd(name: "content-type", value: "application/json")
-        }
+        if let bytes { request.body = .bytes(bytes) }
         let deadline = NIODeadline.now() + TimeAmount(settings.requestTimeout)
         var attempt = 0
         while true {

@@ -10,26 +10,54 @@ public struct ConfigurationSequence: AsyncSequence, Sendable {
 
     private let events: WatchSequence
     private let known: EnvironmentConfiguration?
+    private let cache: BoundCache?
+    private let onInterruption: @Sendable (WatchInterruption) -> Void
 
-    init(events: WatchSequence, known: EnvironmentConfiguration?) {
+    init(
+        events: WatchSequence,
+        known: EnvironmentConfiguration?,
+        cache: BoundCache?,
+        onInterruption: @escaping @Sendable (WatchInterruption) -> Void
+    ) {
         self.events = events
         self.known = known
+        self.cache = cache
+        self.onInterruption = onInterruption
+    }
+
+    /// Tells the service that a revision is in use, or that it can't be. Only a watch made with `acknowledges` does so.
+    public func acknowledge(_ revision: Int, as status: AcknowledgementStatus) {
+        events.acknowledge(revision, as: status)
+    }
+
+    /// Returns once what was acknowledged has been handed to the network: for a process that is about to exit.
+    public func flush() async {
+        await events.flush()
     }
 
     /// The sequence's iterator.
     public func makeAsyncIterator() -> Iterator {
-        Iterator(events: events.makeAsyncIterator(), current: known)
+        Iterator(events: events.makeAsyncIterator(), current: known, cache: cache, onInterruption: onInterruption)
     }
 
     /// Keeps the configuration up to date.
     public struct Iterator: AsyncIteratorProtocol {
         private var events: WatchSequence.Iterator
         private var current: EnvironmentConfiguration?
+        private let cache: BoundCache?
+        private let onInterruption: @Sendable (WatchInterruption) -> Void
         private var hasYielded = false
 
-        fileprivate init(events: WatchSequence.Iterator, current: EnvironmentConfiguration?) {
+        fileprivate init(
+            events: WatchSequence.Iterator,
+            current: EnvironmentConfiguration?,
+            cache: BoundCache?,
+            onInterruption: @escaping @Sendable (WatchInterruption) -> Void
+        ) {
             self.events = events
             self.current = current
+            self.cache = cache
+            self.onInterruption = onInterruption
         }
 
         /// The configuration after the next change; nil after the task was cancelled.
@@ -43,8 +71,14 @@ public struct ConfigurationSequence: AsyncSequence, Sendable {
         ) async throws(ClientError) -> EnvironmentConfiguration? {
             while let event = try await events.next(isolation: actor) {
                 switch event {
-                case .connected, .disconnected:
+                case .connected:
                     continue
+                case .disconnected(let interruption):
+                    onInterruption(interruption)
+                    // Later than this the consumer has something newer.
+                    guard !hasYielded, let cached = cache?.load() else { continue }
+                    hasYielded = true
+                    return cached
                 case .snapshot(let snapshot):
                     current = EnvironmentConfiguration(snapshot)
                 case .changes(let changes):
@@ -54,6 +88,7 @@ public struct ConfigurationSequence: AsyncSequence, Sendable {
                 }
                 if let current {
                     hasYielded = true
+                    cache?.save(current)
                     return current
                 }
             }

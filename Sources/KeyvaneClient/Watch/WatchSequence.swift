@@ -27,6 +27,11 @@ public final class WatchSequence: AsyncSequence, Sendable {
         session.acknowledge(revision, as: status)
     }
 
+    /// Returns once what was acknowledged has been handed to the network: for a process that is about to exit.
+    public func flush() async {
+        await session.flush()
+    }
+
     /// Ends the sequence; a consumer that waits gets nil.
     public func stop() {
         session.stop()

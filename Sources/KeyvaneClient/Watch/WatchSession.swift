@@ -58,6 +58,11 @@ final class WatchSession: Sendable {
         eventLoop.execute { self.perform(self.state.value.machine.acknowledged(revision: revision, status: status)) }
     }
 
+    func flush() async {
+        // A turn of its own, after those of the writes; the loop lives as long as the process.
+        try? await eventLoop.submit {}.get()
+    }
+
     // MARK: - On the event loop
 
     private var now: Duration { Duration(NIODeadline.now() - epoch) }

@@ -40,7 +40,7 @@ struct ClientAdapter {
             switch command.action {
             case "watch":
                 let settings = ClientSettings(url: command.url ?? "", token: command.token ?? "")
-                let sequence = try ConfigurationClient(settings).watch(command.environment ?? "", acknowledges: true)
+                let sequence = try ConfigurationClient(settings).events(command.environment ?? "", acknowledges: true)
                 watch = sequence
                 // Ends with the sequence, or with the process, which its standard input ends.
                 Task { await report(sequence, gate) }

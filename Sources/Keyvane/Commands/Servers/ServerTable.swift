@@ -20,17 +20,8 @@ struct ServerTable {
                 "\(server.requests)", "\(server.exchanges)", "\(server.tunnels)",
             ]
         }
-        let widths = Self.headings.indices.map { column in ([Self.headings] + rows).map { $0[column].count }.max() ?? 0 }
-        return ([Self.headings] + rows).enumerated().map { line, row in
-            var cells = row.indices.map { column in
-                let blanks = String(repeating: " ", count: widths[column] - row[column].count)
-                return column >= Self.firstNumber ? blanks + row[column] : row[column] + blanks
-            }
-            if inColour, line > 0 {
-                let state = row[Self.stateColumn]
-                cells[Self.stateColumn] = "\(Self.colour(of: state))\(cells[Self.stateColumn])\u{1B}[0m"
-            }
-            return cells.joined(separator: "  ")
+        return Columns(Self.headings, numeric: Set(Self.firstNumber..<Self.headings.count)).lines(rows) { cell, row, column in
+            inColour && column == Self.stateColumn ? "\(Self.colour(of: servers[row].state))\(cell)\u{1B}[0m" : cell
         }
     }
 

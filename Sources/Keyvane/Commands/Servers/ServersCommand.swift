@@ -7,7 +7,6 @@
 // Must hold: names are resolved against what is there before anything is changed; answers go to standard output, progress to a terminal.
 
 import ArgumentParser
-import Foundation
 
 /// `keyvane servers`: list them, drain them, bring them back.
 struct ServersCommand: AsyncParsableCommand {
@@ -43,9 +42,7 @@ struct ServersCommand: AsyncParsableCommand {
                 ServerTable(servers).lines(inColour: Terminal.hasColour).forEach(Terminal.line)
                 return
             }
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            Terminal.line(String(decoding: try encoder.encode(servers), as: UTF8.self))
+            try Terminal.json(servers)
         }
     }
 

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Foundation
 import KeyvaneClient
 
 /// `keyvane watch`: prints each change as it arrives.
@@ -24,11 +23,9 @@ struct WatchCommand: AsyncParsableCommand {
     @Flag(help: "Show the values of secrets.") var reveal = false
 
     func run() async throws {
-        let (client, environment) = try await options.client()
+        let (client, environment) = try options.client()
         let globs = names.map { $0.split(separator: ",").map(String.init) } ?? []
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        for try await event in client.watch(environment, names: globs) {
+        for try await event in client.events(environment, names: globs) {
             switch event {
             case .connected(let connection):
                 Terminal.note("watching \(environment) through \(connection.gateway)")
@@ -42,45 +39,26 @@ struct WatchCommand: AsyncParsableCommand {
                             isSecret: entry.isSecret,
                             version: entry.version,
                             revision: entry.revision
-                        ),
-                        encoder
+                        )
                     )
                 }
                 Terminal.note("at revision \(snapshot.revision), waiting for changes")
             case .changes(let changes):
-                for change in changes.changes { try printChange(change, encoder) }
+                for change in changes.changes { try printChange(change) }
             case .disconnected(let interruption):
                 Terminal.note("\(interruption.error.message) Trying again in \(interruption.retryAfter).")
             }
         }
     }
 
-    private func printChange(_ change: WatchChange, _ encoder: JSONEncoder) throws {
+    private func printChange(_ change: WatchChange) throws {
         let shown = change.masked(unless: reveal)
         if json {
-            Terminal.line(String(decoding: try encoder.encode(shown), as: UTF8.self))
+            try Terminal.json(shown, pretty: false)
         } else if change.op == .delete {
             Terminal.line("\(change.revision)  unset  \(change.name)")
         } else {
             Terminal.line("\(change.revision)  set    \(change.name)=\(shown.value ?? "")")
         }
-    }
-}
-
-extension WatchChange {
-    static let mask = "********"
-
-    func masked(unless reveal: Bool) -> WatchChange {
-        guard isSecret, !reveal, value != nil else { return self }
-        return WatchChange(
-            op: op,
-            name: name,
-            value: Self.mask,
-            isSecret: true,
-            version: version,
-            revision: revision,
-            at: at,
-            by: by
-        )
     }
 }

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Foundation
 import Glibc
 import KeyvaneClient
 
@@ -36,51 +35,18 @@ struct SetCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (client, environment) = try await options.client()
+        let (client, environment) = try options.client()
         let entries = try assignments.map(entry)
         let result = try await client.set(entries, in: environment)
-        if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            let shown = MutationSummary(revision: result.revision, changes: result.changes.map { $0.masked(unless: false) })
-            Terminal.line(String(decoding: try encoder.encode(shown), as: UTF8.self))
-        } else if result.changes.isEmpty {
-            Terminal.line("nothing changed, revision \(result.revision)")
-        } else {
-            Terminal.line("revision \(result.revision): \(result.changes.map(\.name).joined(separator: ", "))")
-        }
-    }
-
-    private struct MutationSummary: Encodable {
-        let revision: Int
-        let changes: [WatchChange]
+        try Terminal.changes(result, asJSON: json)
     }
 
     private func entry(_ assignment: String) throws -> EntryAssignment {
         guard let sign = assignment.firstIndex(of: "=") else {
-            return EntryAssignment(assignment, try secretValue(of: assignment), isSecret: true)
+            return EntryAssignment(assignment, try SecretInput.ask(assignment), isSecret: true)
         }
         let (name, value) = (String(assignment[..<sign]), String(assignment[assignment.index(after: sign)...]))
         guard secret else { return EntryAssignment(name, value) }
-        return EntryAssignment(name, value.hasPrefix("@") ? try contents(of: String(value.dropFirst())) : value, isSecret: true)
-    }
-
-    /// From a prompt that doesn't echo, or from standard input without the one newline that `echo` adds.
-    private func secretValue(of name: String) throws -> String {
-        if isatty(STDIN_FILENO) == 1 {
-            guard let typed = getpass("\(name): ") else { throw SettingsError("no value was typed for \(name)") }
-            return String(cString: typed)
-        }
-        let data = try FileHandle.standardInput.readToEnd() ?? Data()
-        guard let text = String(data: data, encoding: .utf8) else { throw SettingsError("standard input is no UTF-8 text") }
-        return text.hasSuffix("\n") ? String(text.dropLast()) : text
-    }
-
-    private func contents(of path: String) throws -> String {
-        do {
-            return try String(contentsOfFile: path, encoding: .utf8)
-        } catch {
-            throw SettingsError("\(path) can't be read as UTF-8 text: \(error.localizedDescription)")
-        }
+        return EntryAssignment(name, value.hasPrefix("@") ? try SecretInput.contents(of: String(value.dropFirst())) : value, isSecret: true)
     }
 }

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Foundation
 import KeyvaneClient
 
 /// `keyvane get`: prints one value.
@@ -24,7 +23,7 @@ struct GetCommand: AsyncParsableCommand {
     @Flag(help: "The whole entry as JSON.") var json = false
 
     func run() async throws {
-        let (client, environment) = try await options.client()
+        let (client, environment) = try options.client()
         let entry = try await client.get(name, in: environment)
         let value = entry.isSecret && !reveal ? WatchChange.mask : entry.value
         guard json else {
@@ -34,10 +33,8 @@ struct GetCommand: AsyncParsableCommand {
             Terminal.line(value)
             return
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         var shown = entry
         shown.value = entry.value == nil ? nil : value
-        Terminal.line(String(decoding: try encoder.encode(shown), as: UTF8.self))
+        try Terminal.json(shown)
     }
 }
