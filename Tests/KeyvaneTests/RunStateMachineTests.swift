@@ -10,7 +10,6 @@ import Testing
 @Suite struct RunStateMachineTests {
     @Test func startsWithTheFirstConfigurationAndIsWellAfterAWhile() {
         var machine = RunStateMachine(.restart)
-        #expect(machine.isWaiting)
         #expect(machine.configurationArrived(Self.one) == [.prepare(Self.one)])
         #expect(machine.prepared(Self.one) == [.start(Self.one), .schedule(.healthy)])
         #expect(machine.healthyElapsed() == [.acknowledge(1, .applied)])
@@ -100,6 +99,15 @@ import Testing
         var first = RunStateMachine(.none)
         _ = first.configurationArrived(Self.one)
         #expect(first.preparationFailed(Self.one, "no") == [.acknowledge(1, .failed("no")), .finish(1)])
+    }
+
+    @Test func aWatchThatEndsLeavesTheProgramAlone() {
+        var machine = Self.running(.restart)
+        #expect(machine.watchEnded() == [])
+        #expect(machine.childEnded(.exited(0)) == [.finish(0)])
+        var waiting = RunStateMachine(.restart)
+        #expect(waiting.watchEnded() == [.finish(1)])
+        #expect(waiting.configurationArrived(Self.one) == [])
     }
 
     @Test func aCommandThatIsNoneEndsUs() {

@@ -21,6 +21,7 @@ extension ClusterSuite {
                     try await orphans(shell, group.loops[0])
                     try await signals(shell, group.loops[0])
                     try await failures(shell, group.loops[0])
+                    try await revocation(shell, group.loops[0])
                 }
             }
         }
@@ -179,6 +180,31 @@ extension ClusterSuite {
             let answer = try await shell.cluster.rest.call("PUT", path, body: "{\"value\":\"bad\"}")
             #expect(answer.text.contains("\"failed\":1"), "\(answer.text)")
             #expect(try await program.process.exit(within: .seconds(20)) == .code(9))
+        }
+
+        /// Without its token it gets no changes any more, and that is no reason to end.
+        private func revocation(_ shell: Operator, _ loop: Loop) async throws {
+            struct Made: Decodable {
+                let id: String
+                let token: String
+            }
+            let answer = try await shell.keyvane("token", "create", "--grant", "\(Cluster.environmentPath):read", "--json")
+            let made = try JSONDecoder().decode(Made.self, from: Data(answer.utf8))
+            let program = try await shell.start(
+                "run",
+                "--",
+                "sh",
+                "-c",
+                "echo up; exec sleep 600",
+                with: ["KEYVANE_TOKEN": made.token],
+                on: loop
+            )
+            try await program.prints("up")
+            try await shell.keyvane("token", "revoke", made.id)
+            try await program.prints("the program goes on")
+            program.process.signal(SIGTERM)
+            #expect(try await program.process.exit(within: .seconds(20)) == .code(143))
+            #expect(program.lines.count { $0 == "up" } == 1)
         }
 
         /// Writers know of it as one that acknowledges.

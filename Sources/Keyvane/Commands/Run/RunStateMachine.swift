@@ -7,6 +7,7 @@
 // Must hold: never two children at once; no child outlives us, not even a kill -9; each revision is acknowledged by what came of it;
 //   a child that ends by itself ends us with its code.
 
+import Glibc
 package import KeyvaneClient
 
 /// Decides when the program is started, told, ended and started again. Knows no process, no clock and no socket.
@@ -65,11 +66,6 @@ package struct RunStateMachine {
         self.reaction = reaction
     }
 
-    /// True until there is something to run with.
-    package var isWaiting: Bool {
-        if case .waiting = state { true } else { false }
-    }
-
     package mutating func configurationArrived(_ new: EnvironmentConfiguration) -> [Action] {
         switch state {
         case .waiting:
@@ -105,6 +101,13 @@ package struct RunStateMachine {
         return [.prepare(next)]
     }
 
+    /// There is nothing more to come: the token or the environment is gone. A program goes on with what it has.
+    package mutating func watchEnded() -> [Action] {
+        guard case .waiting = state else { return [] }
+        state = .ended
+        return [.finish(1)]
+    }
+
     package mutating func prepared(_ configuration: EnvironmentConfiguration) -> [Action] {
         switch state {
         case .preparing:
@@ -117,7 +120,7 @@ package struct RunStateMachine {
             switch reaction {
             case .restart:
                 state = .replacing(running.next ?? configuration)
-                return [.signal(15), .schedule(.grace)]
+                return [.signal(SIGTERM), .schedule(.grace)]
             case .signal(let number):
                 running = Running(configuration: configuration, next: isNewest ? nil : running.next)
                 state = .running(running)
@@ -186,7 +189,7 @@ package struct RunStateMachine {
 
     package mutating func graceElapsed() -> [Action] {
         switch state {
-        case .replacing: [.signal(9)]
+        case .replacing: [.signal(SIGKILL)]
         case .waiting, .preparing, .running, .stopping, .ended: []
         }
     }

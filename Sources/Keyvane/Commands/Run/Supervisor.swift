@@ -102,12 +102,8 @@ final class Supervisor {
             signalGroup(number)
             return []
         case .watchEnded(let error):
-            guard machine.isWaiting else {
-                Terminal.note("keyvane run: \(error.message) The program goes on with what it has.")
-                return []
-            }
-            Terminal.note("keyvane: \(error)")
-            return machine.stopRequested(0).map { $0 == .finish(128) ? .finish(1) : $0 }
+            Terminal.note("keyvane run: \(error)" + (program == nil ? "" : "; the program goes on with what it has"))
+            return machine.watchEnded()
         }
     }
 
