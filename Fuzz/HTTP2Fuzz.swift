@@ -15,7 +15,7 @@ public func fuzzHTTP2(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     // Answers that leave between the pieces close streams, and what comes for those depends on the cut.
     let interleaves = input.settings & 2 != 0
     _ = input.same("frames") { plan in
-        let core = FuzzedConnection(limit: limit)
+        let core = HTTP2Connection(limit: limit)
         if hasPreface { core.receive(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + [0, 0, 0, 4, 0, 0, 0, 0, 0]) }
         var position = 0
         for end in plan where end > position {
@@ -29,8 +29,9 @@ public func fuzzHTTP2(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-/// What `HTTP2Connection` does, without sockets, exchanges and timers; every request is answered at its head.
-private final class FuzzedConnection: HTTP2SessionEvents {
+/// In the place of the balancer's own, which is not compiled in here: what that one does, without sockets, exchanges and timers; every
+/// request is answered at its head.
+final class HTTP2Connection {
     struct Stream: Equatable {
         var head = ""
         var shape = HTTP2RequestHead.Shape.none
@@ -40,6 +41,7 @@ private final class FuzzedConnection: HTTP2SessionEvents {
 
     private let library = HTTP2Library(headerBytes: 1 << 16)
     private let limit: Int
+    var outgoing = HTTP2Outgoing()
     private var session: HTTP2Session?
     private var budget = HTTP2Budget(HTTP2Limits())
     private var block: HTTP2RequestHead?
@@ -52,7 +54,7 @@ private final class FuzzedConnection: HTTP2SessionEvents {
 
     init(limit: Int) {
         self.limit = limit
-        session = HTTP2Session(library, events: self)
+        session = HTTP2Session(library, of: self)
         session?.submitSettings(HTTP2Limits(), headerBytes: limit)
     }
 
@@ -68,8 +70,8 @@ private final class FuzzedConnection: HTTP2SessionEvents {
     }
 
     func send() {
-        var out: [UInt8] = []
-        while session?.produce(into: &out, limit: 1 << 16) == true { out.removeAll() }
+        while session?.produce(for: self) == true { _ = outgoing.take() }
+        _ = outgoing.take()
     }
 
     func frameBegan(_ type: UInt8, length: Int, endsStream: Bool) -> Bool {
@@ -80,7 +82,7 @@ private final class FuzzedConnection: HTTP2SessionEvents {
         return budget.frameCame(type, length: length, endsStream: endsStream, at: 1)
     }
 
-    func headersBegan(stream: Int32, isRequest: Bool) {
+    func headersBegan(isRequest: Bool) {
         if isRequest { block = HTTP2RequestHead(limit: limit) } else { trailers = HTTP2Trailers() }
     }
 
@@ -185,9 +187,9 @@ private final class FuzzedConnection: HTTP2SessionEvents {
         return count > limit ? .bytes(limit) : .last(count)
     }
 
-    func take(stream: Int32, _ count: Int, into out: inout [UInt8]) {
+    func take(stream: Int32, _ count: Int) {
         unsent[stream, default: 0] -= count
-        out.append(contentsOf: [UInt8](repeating: 0x78, count: count))
+        outgoing.bytes.append(contentsOf: [UInt8](repeating: 0x78, count: count))
     }
 
     func settingsReceived() {}
