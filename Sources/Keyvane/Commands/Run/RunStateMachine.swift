@@ -7,7 +7,6 @@
 // Must hold: never two children at once; no child outlives us, not even a kill -9; each revision is acknowledged by what came of it;
 //   a child that ends by itself ends us with its code.
 
-import Glibc
 package import KeyvaneClient
 
 /// Decides when the program is started, told, ended and started again. Knows no process, no clock and no socket.
@@ -58,6 +57,10 @@ package struct RunStateMachine {
         /// What it should run with after the debounce.
         var next: EnvironmentConfiguration?
     }
+
+    /// SIGTERM and SIGKILL.
+    private static let terminate: Int32 = 15
+    private static let kill: Int32 = 9
 
     private let reaction: Reaction
     private var state = State.waiting
@@ -120,7 +123,7 @@ package struct RunStateMachine {
             switch reaction {
             case .restart:
                 state = .replacing(running.next ?? configuration)
-                return [.signal(SIGTERM), .schedule(.grace)]
+                return [.signal(Self.terminate), .schedule(.grace)]
             case .signal(let number):
                 running = Running(configuration: configuration, next: isNewest ? nil : running.next)
                 state = .running(running)
@@ -189,7 +192,7 @@ package struct RunStateMachine {
 
     package mutating func graceElapsed() -> [Action] {
         switch state {
-        case .replacing: [.signal(SIGKILL)]
+        case .replacing: [.signal(Self.kill)]
         case .waiting, .preparing, .running, .stopping, .ended: []
         }
     }
