@@ -19,6 +19,7 @@ extension ClusterSuite {
                     try await restarts(shell, group.loops[0])
                     try await transparency(shell, group.loops[0])
                     try await orphans(shell, group.loops[0])
+                    try await withoutGuard(shell, group.loops[0])
                     try await signals(shell, group.loops[0])
                     try await failures(shell, group.loops[0])
                     try await revocation(shell, group.loops[0])
@@ -134,6 +135,32 @@ extension ClusterSuite {
             let second = try pids(program)
             program.process.signal(SIGKILL)
             _ = try await eventually(within: .seconds(30), "the end of everybody") { second.allSatisfy(Self.isGone) ? true : nil }
+        }
+
+        /// Somebody kills the guard: restarts and the exit code are as before.
+        private func withoutGuard(_ shell: Operator, _ loop: Loop) async throws {
+            let program = try await shell.start(
+                "run",
+                "--",
+                "sh",
+                "-c",
+                "echo \"up $COLOR\"; trap 'exit 6' USR1; while :; do sleep 0.1; done",
+                on: loop
+            )
+            try await program.prints("up orphans")
+            let all = try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { Int32($0) }
+            let guards = all.filter { pid in
+                let stat = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
+                let isChild = stat.split(separator: ")").last?.split(separator: " ").dropFirst().first == "\(program.process.pid)"
+                return isChild && (try? String(contentsOfFile: "/proc/\(pid)/cmdline", encoding: .utf8))?.contains("guard-of-run") == true
+            }
+            #expect(guards.count == 1)
+            for pid in guards { kill(pid, SIGKILL) }
+            try await shell.cluster.put("COLOR", "guardless")
+            try await program.prints("up guardless")
+            program.process.signal(SIGUSR1)
+            #expect(try await program.process.exit(within: .seconds(20)) == .code(6))
+            try await shell.cluster.put("COLOR", "orphans")
         }
 
         /// A signal instead of a restart, after the files are made.

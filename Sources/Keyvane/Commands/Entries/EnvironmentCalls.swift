@@ -44,12 +44,12 @@ struct EnvironmentCalls: Sendable {
         return (entry.hasPrefix(path.path + "/secrets/"), versions)
     }
 
-    /// The environment's last changes, the newest first.
-    func changes(limit: Int) async throws(ClientError) -> [WatchChange] {
+    /// The environment's last changes, the newest first; `limit` is 1 to 200. Unrevealed, no secret is read and none is in the audit.
+    func changes(limit: Int, reveal: Bool) async throws(ClientError) -> [WatchChange] {
         let head = try await head().revision
         let answer = try await client.call(
             .GET,
-            path.path + "/changes?since=\(max(0, head - limit))&limit=\(limit)",
+            path.path + "/changes?since=\(max(0, head - limit))&limit=\(limit)&reveal=\(reveal)",
             as: ChangeList.self
         )
         return answer.items.reversed()
@@ -57,7 +57,7 @@ struct EnvironmentCalls: Sendable {
 
     /// The revision that the last transaction started from.
     func beforeLastChange(_ head: Int) async throws(ClientError) -> Int {
-        let last = try await client.call(.GET, path.path + "/changes?since=\(max(0, head - 1))", as: ChangeList.self)
+        let last = try await client.call(.GET, path.path + "/changes?since=\(max(0, head - 1))&reveal=false", as: ChangeList.self)
         return max(0, (last.items.map(\.revision).min() ?? head) - 1)
     }
 

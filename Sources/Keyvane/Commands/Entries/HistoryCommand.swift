@@ -24,7 +24,7 @@ struct HistoryCommand: AsyncParsableCommand {
     @Flag(help: "A JSON array.") var json = false
 
     func validate() throws {
-        guard (1...1000).contains(limit) else { throw ValidationError("--limit \(limit) is not within 1 to 1000") }
+        guard (1...200).contains(limit) else { throw ValidationError("--limit \(limit) is not within 1 to 200") }
     }
 
     func run() async throws {
@@ -51,7 +51,7 @@ struct HistoryCommand: AsyncParsableCommand {
     }
 
     private func printChanges(_ calls: EnvironmentCalls) async throws {
-        let changes = try await calls.changes(limit: limit).map { $0.masked(unless: reveal) }
+        let changes = try await calls.changes(limit: limit, reveal: reveal).map { $0.masked(unless: reveal) }
         guard !json else { return try Terminal.json(changes) }
         let rows = changes.map { change in
             [

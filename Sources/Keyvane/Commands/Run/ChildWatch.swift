@@ -11,7 +11,7 @@ enum ChildWatch {
         case stopped(pid_t, signal: Int32)
     }
 
-    /// Begins to wait; at least one child must be there, and the thread ends with the process.
+    /// Begins to wait; the thread ends with the process.
     static func begin(_ report: @escaping @Sendable (Event) -> Void) {
         let thread = WaitThread(report)
         var identifier = pthread_t()
@@ -40,8 +40,9 @@ enum ChildWatch {
             while true {
                 let pid = waitpid(-1, &status, WUNTRACED)
                 guard pid > 0 else {
-                    if errno == EINTR { continue }
-                    return
+                    // No child at this moment: the guard was killed, and the program is being started again.
+                    if errno == ECHILD { usleep(20_000) }
+                    continue
                 }
                 let low = status & 0x7F
                 if low == 0 {

@@ -183,7 +183,9 @@ final class Supervisor {
     }
 
     private func forwardedSignals() -> [any DispatchSourceSignal] {
-        [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH].map { number in
+        // A guard that was killed is no reason to end.
+        signal(SIGPIPE, SIG_IGN)
+        return [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH].map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler { [report] in report.yield(.signal(number)) }
