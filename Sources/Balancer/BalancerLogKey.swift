@@ -8,7 +8,10 @@ enum BalancerLogKey: String {
     case bytes, changes, cause, client, command, connectTime, duration, error, frontend, headTime, line, method, path, pool, queued,
         queueTime
     case listener, names
-    case reason, received, request, responseTime, retries, server, servers, state, status, sticky, tls, version
+    case reason, received, responseTime, retries, server, servers, state, status, sticky, tls, version
+    /// As in the logs of APIs and gateways.
+    case requestID = "request-id"
+    case traceID = "trace-id"
 }
 
 extension Logger {

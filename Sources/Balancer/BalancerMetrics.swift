@@ -43,13 +43,9 @@ struct BalancerMetrics: Sendable {
         stickyRefused[reason]?.increment()
     }
 
-    /// `server` is `none` where the balancer answered for the pool itself.
-    static func requests(pool: String, server: String, status: Int) -> Counter {
-        Counter(label: prefix + "requests_total", dimensions: [("pool", pool), ("server", server), ("status", String(status))])
-    }
-
-    /// The gauges of one server.
-    struct ServerGauges: Sendable {
+    /// The series of one server.
+    struct ServerSeries: Sendable {
+        let requests: RequestCounters
         let tunnels: Meter
         let exchanges: Meter
         let up: Meter
@@ -59,6 +55,7 @@ struct BalancerMetrics: Sendable {
         let weight: Meter
 
         init(pool: String, server: String) {
+            requests = RequestCounters(pool: pool, server: server)
             let dimensions = [("pool", pool), ("server", server)]
             tunnels = Meter(label: prefix + "tunnels", dimensions: dimensions)
             exchanges = Meter(label: prefix + "exchanges", dimensions: dimensions)
@@ -70,6 +67,7 @@ struct BalancerMetrics: Sendable {
         /// A server that is gone must not stay in the scrapes.
         func destroy() {
             for meter in [tunnels, exchanges, up, draining, weight] { meter.destroy() }
+            requests.destroy()
         }
     }
 

@@ -7,6 +7,8 @@ package import Metrics
 package struct GatewayMetrics: Sendable {
     /// Watching connections that are open.
     private let openConnections: Gauge
+    /// As many as it may have.
+    private let connectionsLimit: Gauge
     /// Subscriptions of those connections.
     private let openWatchers: Gauge
     /// Audit rows that wait for PostgreSQL.
@@ -26,6 +28,7 @@ package struct GatewayMetrics: Sendable {
 
     package init(factory: any MetricsFactory = MetricsSystem.factory) {
         openConnections = Gauge(label: "gateway_connections", factory: factory)
+        connectionsLimit = Gauge(label: "gateway_connections_limit", factory: factory)
         openWatchers = Gauge(label: "gateway_watchers", factory: factory)
         auditBytes = Gauge(label: "gateway_audit_queue_bytes", factory: factory)
         deliveries = Counter(label: "gateway_deliveries_total", factory: factory)
@@ -43,6 +46,7 @@ package struct GatewayMetrics: Sendable {
     }
 
     func connections(_ count: Int) { openConnections.record(count) }
+    func connectionsLimit(_ limit: Int) { connectionsLimit.record(limit) }
     func watchers(_ count: Int) { openWatchers.record(count) }
     func auditQueue(_ bytes: Int) { auditBytes.record(bytes) }
     func delivered(_ changes: Int) { deliveries.increment(by: changes) }

@@ -9,6 +9,11 @@ import Telemetry
 extension Composition {
     static func balancer(_ role: Role, _ configuration: BalancerConfiguration, from source: BalancerSource) async throws -> [Component] {
         let metrics = role.metrics
+        // Each client may need a connection to a server; the rest is for listeners, the registry and the log.
+        let room = max(Role.descriptorLimit - 256, 64) / 2
+        metrics.registerGauge(name: "balancer_connections_limit", help: MetricCatalog.help["balancer_connections_limit"] ?? "") {
+            Double(room)
+        }
         var readAgain: (@Sendable () throws(BalancerError) -> BalancerConfiguration)?
         if case .file = source.origin { readAgain = source.read }
         let service = try BalancerService(

@@ -1,6 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import CoreMetrics
 package import Metrics
 
 /// Counters of this target; made once, after the metrics system was bootstrapped, and shared.
@@ -19,18 +20,20 @@ package struct NotifierMetrics: Sendable {
     let commandsConnected: Meter
     let subscriberConnected: Meter
 
-    package init(factory: any MetricsFactory = MetricsSystem.factory) {
-        published = Counter(label: "notifier_published_total", factory: factory)
-        publishFailures = Counter(label: "notifier_publish_failures_total", factory: factory)
-        relayed = Counter(label: "notifier_relayed_total", factory: factory)
-        received = Counter(label: "notifier_received_total", factory: factory)
-        untrusted = Counter(label: "notifier_untrusted_total", factory: factory)
+    /// - Parameter hearsChanges: false for who only sends commands: a connection that is never made must not look like one that is down.
+    package init(factory: any MetricsFactory = MetricsSystem.factory, hearsChanges: Bool = true) {
+        let others: any MetricsFactory = hearsChanges ? factory : NOOPMetricsHandler.instance
+        published = Counter(label: "notifier_published_total", factory: others)
+        publishFailures = Counter(label: "notifier_publish_failures_total", factory: others)
+        relayed = Counter(label: "notifier_relayed_total", factory: others)
+        received = Counter(label: "notifier_received_total", factory: others)
+        untrusted = Counter(label: "notifier_untrusted_total", factory: others)
         let commands = [("connection", RedisPurpose.commands.label)]
         let subscriber = [("connection", RedisPurpose.subscription([]).label)]
         commandReconnects = Counter(label: "notifier_reconnects_total", dimensions: commands, factory: factory)
-        subscriberReconnects = Counter(label: "notifier_reconnects_total", dimensions: subscriber, factory: factory)
+        subscriberReconnects = Counter(label: "notifier_reconnects_total", dimensions: subscriber, factory: others)
         commandsConnected = Meter(label: "notifier_connected", dimensions: commands, factory: factory)
-        subscriberConnected = Meter(label: "notifier_connected", dimensions: subscriber, factory: factory)
+        subscriberConnected = Meter(label: "notifier_connected", dimensions: subscriber, factory: others)
     }
 
     func reconnects(_ purpose: RedisPurpose) -> Counter {

@@ -96,6 +96,15 @@ import Testing
             for bad in ["a b", "a\"b", "é", String(repeating: "x", count: 129)] {
                 #expect(try await identity(("X-Request-Id", bad)).wholeMatch(of: #/[0-9a-f]{32}/#) != nil, "\(bad.prefix(9))")
             }
+            // What breaks the rules of W3C Trace Context names no trace; a later version may say more.
+            for bad in [
+                "00-\(trace)-00f067aa0ba902b7", "ff-\(trace)-00f067aa0ba902b7-01", "00-\(trace.uppercased())-00f067aa0ba902b7-01",
+                "00-\(trace)-0000000000000000-01", "00-\(String(repeating: "0", count: 32))-00f067aa0ba902b7-01",
+                "00-\(trace)-00f067aa0ba902b7-01-x", "00-\(trace)-00f067aa0ba902b7-1", "\(trace)",
+            ] {
+                #expect(try await identity(("traceparent", bad)) != trace, "\(bad)")
+            }
+            #expect(try await identity(("traceparent", "01-\(trace)-00f067aa0ba902b7-01-more")) == trace)
             let (first, second) = (try await identity(), try await identity())
             #expect(first != second)
         }

@@ -50,9 +50,10 @@ extension ClusterSuite {
                 let dump = try await databaseDump(state.postgres.url)
                 #expect(dump.contains("API_KEY") && dump.contains("sealed:v1:"))
                 #expect(!dump.contains(plaintext))
-                for port in state.apis.map(\.port) + state.gateways.map(\.port) {
+                let admin = try #require(URL(string: state.admin)?.port.map { UInt16($0) })
+                for port in state.apis.map(\.port) + state.gateways.map(\.port) + [admin] {
                     let metrics = try await PlainHTTP(port: port).call("GET", "/metrics")
-                    #expect(metrics.status == 200 && !metrics.text.contains(plaintext))
+                    #expect(metrics.status == 200 && !metrics.text.contains(plaintext) && !metrics.text.contains(state.token))
                 }
                 // What was printed so far, at the level that prints most. The token stands in dev's greeting, and in no log line.
                 let output = try cluster.output

@@ -21,20 +21,27 @@ struct ObservationMiddleware: RouterMiddleware {
         let duration = ContinuousClock.now - start
         let route = Self.label(request.method, context.coreContext.endpointPath.value)
         metrics.answered(route: route, status: response.status, duration: duration)
-        context.logger.debug(
-            "request answered",
-            metadata: [
-                LogKey.route: .string(route),
-                LogKey.status: .stringConvertible(response.status.code),
-                LogKey.durationMilliseconds: .stringConvertible(duration / .milliseconds(1)),
-            ]
-        )
+        context.logger.debug("request answered", metadata: Self.metadata(request, route, response, duration))
         return response
     }
 
+    /// The path without its query, which may hold a token. Path and revision are what a gateway's lines about the change have too.
+    private static func metadata(_ request: Request, _ route: String, _ response: Response, _ duration: Duration) -> Logger.Metadata {
+        var metadata: Logger.Metadata = [
+            LogKey.route: .string(route),
+            LogKey.path: .string(request.uri.path),
+            LogKey.status: .stringConvertible(response.status.code),
+            LogKey.durationMilliseconds: .stringConvertible(duration / .milliseconds(1)),
+        ]
+        if let revision = response.headers[.keyvaneRevision] { metadata[LogKey.revision] = .string(revision) }
+        return metadata
+    }
+
+    static let unmatched = "unmatched"
+
     /// A closed set whatever is requested: patterns, not paths, and only the methods that a route can have.
     static func label(_ method: HTTPRequest.Method, _ pattern: String?) -> String {
-        guard let pattern, pattern != "NotFound" else { return "unmatched" }
+        guard let pattern, pattern != "NotFound" else { return unmatched }
         switch method {
         case .get, .head, .post, .put, .patch, .delete: return "\(method.rawValue) \(pattern)"
         default: return "OTHER \(pattern)"

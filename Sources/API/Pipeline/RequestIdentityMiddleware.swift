@@ -20,24 +20,21 @@ struct RequestIdentityMiddleware: RouterMiddleware {
         next: (Request, APIContext) async throws -> Response
     ) async throws -> Response {
         var context = context
-        context.requestID = Self.identity(request.headers)
+        let trace = TraceParent(request.headers)
+        context.requestID = Self.identity(request.headers, trace)
         // Hummingbird's own number would only be a second id for the same thing.
         context.logger[metadataKey: "hb.request.id"] = nil
         context.logger[metadataKey: LogKey.requestID] = .string(context.requestID)
+        if let trace { context.logger[metadataKey: LogKey.traceID] = .string(trace.traceID) }
         var response = try await next(request, context)
         response.headers[.requestID] = context.requestID
         return response
     }
 
     /// The caller's, else the trace's, else a new one of 128 random bits.
-    static func identity(_ headers: HTTPFields) -> String {
+    private static func identity(_ headers: HTTPFields, _ trace: TraceParent?) -> String {
         if let given = headers[.requestID], isAcceptable(given) { return given }
-        // W3C Trace Context, section 3.2: version-traceid-parentid-flags; the trace id is the part all servers share.
-        if let parts = headers[.traceParent]?.split(separator: "-"), parts.count >= 4, parts[1].utf8.count == 32,
-            parts[1].utf8.allSatisfy({ isHexDigit($0) }), parts[1].contains(where: { $0 != "0" })
-        {
-            return String(parts[1])
-        }
+        if let trace { return trace.traceID }
         let random = (UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max))
         return hex(random.0) + hex(random.1)
     }
@@ -55,10 +52,6 @@ struct RequestIdentityMiddleware: RouterMiddleware {
                 default: false
                 }
             }
-    }
-
-    private static func isHexDigit(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
     }
 
     private static func hex(_ word: UInt64) -> String {

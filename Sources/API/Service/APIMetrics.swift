@@ -35,6 +35,16 @@ final class APIMetrics: Sendable {
         longPolls = Meter(label: "api_long_polls", factory: factory)
     }
 
+    /// Series that are there before their first request: a rate needs a value to rise from.
+    func expect(_ routes: [String]) {
+        series.withLock { series in
+            for route in routes {
+                for status in [200, 500, 503] { _ = series.counter(RequestSeries(route: route, status: status), factory) }
+            }
+            _ = series.counter(RequestSeries(route: ObservationMiddleware.unmatched, status: 404), factory)
+        }
+    }
+
     func answered(route: String, status: HTTPResponse.Status, duration: Duration) {
         let (counter, timer) = series.withLock { series in
             (series.counter(RequestSeries(route: route, status: status.code), factory), series.timer(route, factory))

@@ -264,6 +264,7 @@ package final class APIService: Sendable {
         let router = Router(context: APIContext.self, options: [.autoGenerateHeadEndpoints])
         // Outermost first.
         router.add(middleware: RequestIdentityMiddleware())
+        metrics.expect(routes.map { ObservationMiddleware.label($0.method, $0.path) })
         router.add(middleware: ObservationMiddleware(metrics: metrics))
         if !configuration.origins.isEmpty { router.add(middleware: CrossOriginMiddleware(origins: configuration.origins)) }
         router.add(middleware: ProblemMiddleware(routes: RouteTable(routes)))

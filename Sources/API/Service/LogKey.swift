@@ -4,6 +4,9 @@
 /// The metadata keys of this target's log lines.
 enum LogKey {
     static let requestID = "request-id"
+    static let traceID = "trace-id"
+    static let path = "path"
+    static let revision = "revision"
     static let route = "route"
     static let status = "status"
     static let code = "code"

@@ -31,6 +31,7 @@ final class LoggedRequest {
 
     let origin: Origin
     let id: String
+    let traceID: String
     /// The request line's parts; empty where no head could be read.
     let method: String
     let target: String
@@ -66,9 +67,18 @@ final class LoggedRequest {
     var received: UInt64 = 0
     var sent: UInt64 = 0
 
-    init(_ head: RequestHead, in bytes: Span<UInt8>, origin: Origin, id: String, rule: AccessLogRule, began: UInt64, headTime: UInt64) {
+    init(
+        _ head: RequestHead,
+        in bytes: Span<UInt8>,
+        origin: Origin,
+        name: RequestName,
+        rule: AccessLogRule,
+        began: UInt64,
+        headTime: UInt64
+    ) {
         self.origin = origin
-        self.id = id
+        id = name.requestID
+        traceID = name.traceID
         self.rule = rule
         self.began = began
         self.headTime = headTime
@@ -89,7 +99,7 @@ final class LoggedRequest {
         self.reason = reason
         self.cause = cause
         self.sent = UInt64(sent)
-        (id, method, target, version) = ("", "", "", "")
+        (id, traceID, method, target, version) = ("", "", "", "", "")
         (began, endedAt, headTime) = (now, now, 0)
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
@@ -122,7 +132,8 @@ final class LoggedRequest {
             .bytes: String(sent), .received: String(received), .duration: milliseconds(endedAt - began), .cause: cause.rawValue,
         ]
         if !isRefusedHead {
-            metadata[.request] = id
+            metadata[.requestID] = id
+            metadata[.traceID] = traceID
             metadata[.method] = method
             metadata[.path] = target
             metadata[.version] = "\(version)"

@@ -102,7 +102,9 @@ extension Exchange {
     private func respond(_ head: ResponseHead, _ bytes: Span<UInt8>, rest: Span<UInt8>, _ layout: RequestLayout, _ place: PoolView.Place) {
         let framing = head.framing(for: layout.method)
         status = head.status
-        logged?.answeredAt = MonotonicClock.nanoseconds()
+        let now = MonotonicClock.nanoseconds()
+        answeredAfter = now - began
+        logged?.answeredAt = now
         responseBody = BodyParser(framing)
         removesChunks = framing == .chunked && layout.version == .http10
         let coding = coding(of: head, bytes, layout)

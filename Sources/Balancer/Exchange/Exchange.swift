@@ -52,7 +52,11 @@ final class Exchange: UpstreamUser {
     private let omitsBody: Bool
     /// Where the access log is on.
     var logged: LoggedRequest?
-    private let began: UInt64
+    let began: UInt64
+    /// From `begin` on.
+    private var name: RequestName?
+    /// From its beginning to the head of its answer, in nanoseconds.
+    var answeredAfter: UInt64?
     private var isRecorded = false
 
     init(_ client: ClientConnection, _ head: RequestHead, in bytes: Span<UInt8>, hasEnded: Bool) {
@@ -86,13 +90,14 @@ final class Exchange: UpstreamUser {
 
     /// Starts the request, or refuses it. Returns how many bytes of `rest`, which stand behind the head, are its body's.
     func begin(_ head: RequestHead, _ bytes: Span<UInt8>, rest: Span<UInt8>) -> Int {
-        let name = RequestName(using: &host.names)
+        let name = RequestName(using: &host.names, head, in: bytes, isTrusted: client.forwarding.isTrusted)
+        self.name = name
         if settings.accessLog.isUsed {
             logged = LoggedRequest(
                 head,
                 in: bytes,
                 origin: client.origin(address: client.forwarding.clientAddress(head.fields, bytes)),
-                id: name.text,
+                name: name,
                 rule: settings.accessLog.rule,
                 began: began,
                 headTime: client.headTime
@@ -196,7 +201,10 @@ final class Exchange: UpstreamUser {
         logged?.reason = page.code
         let keepAlive = machine.willKeepAlive && machine.isRequestComplete
         let pages = route?.rules.pages ?? .none
-        let answer = client.withOwnLines(page.bytes(asHTML: prefersHTML, pages: pages, keepAlive: keepAlive, omitBody: omitsBody))
+        let answer = client.withOwnLines(
+            page.bytes(asHTML: prefersHTML, pages: pages, keepAlive: keepAlive, omitBody: omitsBody),
+            requestID: name?.requestID
+        )
         sentBytes += UInt64(answer.count)
         // Counted before the bytes leave: who sees the answer sees the count.
         record(page.status, cause: cause, counts: place?.counts ?? pool?.ownCounts)
@@ -252,7 +260,8 @@ final class Exchange: UpstreamUser {
         let elapsed = MonotonicClock.nanoseconds() - began
         counts?.count(status, cause: cause)
         client.tally.answered(status, cause: cause)
-        if counts != nil { settings.metrics.requestDuration.recordNanoseconds(Int64(elapsed)) }
+        // An event stream's length is not its server's slowness.
+        if counts != nil { settings.metrics.requestDuration.recordNanoseconds(Int64(answeredAfter ?? elapsed)) }
         guard let logged else { return }
         logged.endedAt = began + elapsed
         logged.status = status

@@ -161,7 +161,7 @@ final class ClientConnection: ClientStreamUser, Timed {
         }
         if let redirect = listener.redirect {
             let keepsAlive = head.isPersistent && !hasEnded && !host.isDraining && BodyParser(head.framing).isComplete
-            if let bytes = redirect.answer(head, text, forwarding, keepAlive: keepsAlive).map(withOwnLines) {
+            if let bytes = redirect.answer(head, text, forwarding, keepAlive: keepsAlive).map({ withOwnLines($0) }) {
                 tally.answered(redirect.status, cause: .done)
                 log(head, text, redirect.status, reason: nil, cause: .done, sent: bytes.count)
                 answer(bytes, keepAlive: keepsAlive)
@@ -256,7 +256,7 @@ final class ClientConnection: ClientStreamUser, Timed {
             head,
             in: text,
             origin: origin(address: forwarding.clientAddress(head.fields, text)),
-            id: RequestName(using: &host.names).text,
+            name: RequestName(using: &host.names, head, in: text, isTrusted: forwarding.isTrusted),
             rule: log.rule,
             began: MonotonicClock.nanoseconds(),
             headTime: headTime
@@ -288,10 +288,12 @@ final class ClientConnection: ClientStreamUser, Timed {
     }
 
     /// A whole answer of our own with the lines that all of them have here: HSTS and the preset's.
-    func withOwnLines(_ answer: [UInt8]) -> [UInt8] {
-        let (transport, preset) = (listener.transportSecurity, host.settings.securityLines)
-        guard !transport.isEmpty || !preset.isEmpty, let lineEnd = answer.firstIndex(of: 0x0A) else { return answer }
-        return answer[...lineEnd] + transport + preset + answer[(lineEnd + 1)...]
+    /// An exchange's name its request's id too.
+    func withOwnLines(_ answer: [UInt8], requestID: String? = nil) -> [UInt8] {
+        var lines = listener.transportSecurity + host.settings.securityLines
+        if let requestID { HeadWriter.field(.xRequestID, requestID, into: &lines) }
+        guard !lines.isEmpty, let lineEnd = answer.firstIndex(of: 0x0A) else { return answer }
+        return answer[...lineEnd] + lines + answer[(lineEnd + 1)...]
     }
 
     private func finish(lingering: Bool) {

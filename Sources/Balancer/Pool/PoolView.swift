@@ -20,7 +20,7 @@ final class PoolView {
             self.server = server
             self.transport = transport
             idle = IdleConnections(limit: idleLimit)
-            counts = StatusCounts(pool: server.pool, server: server.name)
+            counts = StatusCounts(server.series.requests)
             server.enter(counts.tally)
         }
     }
@@ -57,7 +57,7 @@ final class PoolView {
         self.idleLimit = idleLimit
         picker = Picker(snapshot.configuration.balance, skipping: loop.index)
         budget = RetryBudget(at: loop.milliseconds)
-        ownCounts = StatusCounts(pool: snapshot.name, server: "none")
+        ownCounts = StatusCounts(RequestCounters(pool: snapshot.name, server: "none"))
         adopt(snapshot)
     }
 

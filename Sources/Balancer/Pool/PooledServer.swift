@@ -20,7 +20,7 @@ final class PooledServer: Sendable {
     let authority: [UInt8]
     /// The same in every process: consistent hashing counts on it.
     let identity: UInt64
-    let gauges: BalancerMetrics.ServerGauges
+    let series: BalancerMetrics.ServerSeries
     private let queue: PoolQueue
     /// Exchanges in the lower half, tunnels in the upper one: together they are what a limit counts.
     private let occupancy = Atomic<UInt64>(0)
@@ -36,7 +36,7 @@ final class PooledServer: Sendable {
         self.queue = queue
         authority = Array(endpoint.description.utf8)
         identity = StableHash.of(name)
-        gauges = BalancerMetrics.ServerGauges(pool: pool, server: name)
+        series = BalancerMetrics.ServerSeries(pool: pool, server: name)
     }
 
     var exchanges: Int { Int(occupancy.load(ordering: .relaxed) % Self.tunnel) }
@@ -84,11 +84,11 @@ final class PooledServer: Sendable {
     /// It keeps its place.
     func exchangeBecameTunnel() {
         occupancy.wrappingAdd(Self.tunnel - 1, ordering: .relaxed)
-        gauges.tunnels.increment()
+        series.tunnels.increment()
     }
 
     func tunnelClosed() {
-        gauges.tunnels.decrement()
+        series.tunnels.decrement()
         giveBack(Self.tunnel)
     }
 

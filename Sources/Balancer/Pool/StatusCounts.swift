@@ -7,13 +7,11 @@ import Metrics
 /// Confined to its loop; the counters behind equal labels are shared.
 final class StatusCounts {
     let tally = TrafficTally()
-    private let pool: String
-    private let server: String
+    private let requests: RequestCounters
     private var counters: [(status: Int, counter: Counter)] = []
 
-    init(pool: String, server: String) {
-        self.pool = pool
-        self.server = server
+    init(_ requests: RequestCounters) {
+        self.requests = requests
     }
 
     func count(_ status: Int, cause: TerminationCause) {
@@ -23,7 +21,7 @@ final class StatusCounts {
             known.counter.increment()
             return
         }
-        let counter = BalancerMetrics.requests(pool: pool, server: server, status: status)
+        let counter = requests.counter(status)
         counters.append((status, counter))
         counter.increment()
     }

@@ -57,7 +57,7 @@ final class ForwardingFields {
             out.append(contentsOf: constant)
             appendHost(bytes, host, into: &out)
             appendForwarded(nil, bytes, host, into: &out)
-            name.append(requestID: true, trace: true, into: &out)
+            name.append(head.fields, bytes, into: &out)
             return
         }
         let fields = head.fields
@@ -71,9 +71,7 @@ final class ForwardingFields {
         }
         if !Self.keep(.xForwardedHost, fields, bytes, into: &out) { appendHost(bytes, host, into: &out) }
         appendForwarded(fields, bytes, host, into: &out)
-        let hasTrace = Self.keep(.traceparent, fields, bytes, into: &out)
-        if hasTrace { _ = Self.keep(.tracestate, fields, bytes, into: &out) }
-        name.append(requestID: !Self.keep(.xRequestID, fields, bytes, into: &out), trace: !hasTrace, into: &out)
+        name.append(fields, bytes, into: &out)
         // Written with `_` it may be the client's own, which the trusted peer has not looked at.
         for field in fields where field.known == nil && Self.hasPrefix("x-forwarded-", bytes, field.name) && !field.hasUnderscore(in: bytes)
         {

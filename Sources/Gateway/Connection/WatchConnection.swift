@@ -55,8 +55,9 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
     private var frames: SessionFrames { SessionFrames(format) }
 
     /// Sends the head of the answer with `ready`, subscribes to what the URL names, and reads what the client sent behind its head.
-    func begin(_ answer: [UInt8], requests: [SubscribeRequest], received rest: [UInt8]) {
+    func begin(_ answer: [UInt8], _ identity: HandshakeIdentity, requests: [SubscribeRequest], received rest: [UInt8]) {
         connection.replaceHandler(self)
+        owner.opened(number, identity, format, subscriptions: requests.count)
         // Nobody answers on an event stream, and a reader that has vanished would be believed in for a quarter of an hour.
         if format == .events { connection.limitUnacknowledged(to: Self.streamLimit) }
         let configuration = owner.configuration
@@ -153,7 +154,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
         for case .dismiss(let environment, let standing) in session.close(.abnormal, "") {
             owner.ledger.dismiss(number, in: environment, from: standing)
         }
-        owner.metrics.closed(closeCode == 0 ? WebSocketCloseCode.abnormal.rawValue : closeCode)
+        owner.closed(number, code: closeCode == 0 ? WebSocketCloseCode.abnormal.rawValue : closeCode)
         if let principal { owner.desk.released(principal) }
         countWatches()
         owner.remove(self)
@@ -193,7 +194,8 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
                 owner.leave(group, outlet)
             case .enroll(let environment, let id, let old, let new, let isNew):
                 owner.ledger.enroll(number, in: environment, id: id, from: old, to: new, isNew: isNew)
-                recordSubscription(to: environment, id, isNew: isNew)
+                let requestID = isNew ? owner.subscribed(number, to: environment) : owner.connectionName(number)
+                recordSubscription(to: environment, id, isNew: isNew, requestID: requestID)
             case .dismiss(let environment, let standing):
                 owner.ledger.dismiss(number, in: environment, from: standing)
             case .acknowledge(let environment, let acknowledgement):
@@ -319,13 +321,13 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
     }
 
     /// Who may see secrets here, with a subscription or since other grants came to it, leaves a row in the audit.
-    private func recordSubscription(to environment: EnvironmentPath, _ id: String, isNew: Bool) {
+    private func recordSubscription(to environment: EnvironmentPath, _ id: String, isNew: Bool, requestID: String) {
         guard let token = principal?.token, let access = token.access(to: environment), access.visibility.secrets != .none else {
             _ = session.noteSecrets(false, in: environment)
             return
         }
         guard !session.noteSecrets(true, in: environment) || isNew else { return }
-        owner.recordWatch(of: environment, id, by: token)
+        owner.recordWatch(of: environment, id, by: token, requestID: requestID)
     }
 
     private func attachAnswered(_ ticket: UInt32, _ answer: AttachAnswer) {

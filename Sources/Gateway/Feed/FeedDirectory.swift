@@ -291,6 +291,16 @@ final class FeedDirectory {
                 metadata: ["environment": "\(feed.environment.text)", "error": "\(error)"]
             )
         }
+        if !publications.isEmpty {
+            logger.debug(
+                "changes go to the watchers",
+                metadata: [
+                    GatewayLogKey.environment: .string(feed.environment.path.description),
+                    GatewayLogKey.revision: .stringConvertible(feed.machine.head.revision),
+                    GatewayLogKey.groups: .stringConvertible(publications.count),
+                ]
+            )
+        }
         for (group, publication) in publications {
             for loop in 0..<loops where group.seats[loop] > 0 { deliveries[loop].publications.append(publication) }
         }

@@ -35,6 +35,8 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
     private var dropped = 0
     /// The origin of a page that asked to watch, and may.
     private var page: String?
+    /// Of the request under way; probes and scrapes have none.
+    private var identity: HandshakeIdentity?
 
     init(_ connection: Connection, on owner: SocketLoop) {
         self.connection = connection
@@ -76,6 +78,8 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         let path = buffer.span.string(head.path)
         // A body would have to be read past before the next head; nobody sends one here.
         let keepAlive = head.isPersistent && (head.framing == .none || head.framing == .length(0))
+        let endpoint = Endpoint(rawValue: path)
+        identity = endpoint == nil ? HandshakeIdentity(head, in: buffer.span) : nil
         if owner.configuration.echoes, WebSocketHandshake.isRequested(by: head, in: buffer.span) {
             echo(head, length: length)
             return
@@ -92,7 +96,7 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
             if head.method == .get { socketIO(head, length: length) } else { refuse(Self.notAllowed("GET"), head: head) }
             return
         }
-        guard let endpoint = Endpoint(rawValue: path) else {
+        guard let endpoint else {
             refuse(
                 HTTPRefusal(status: 404, code: "not_found", detail: "This gateway serves /v1/watch and /socket.io/."),
                 head: head,
@@ -162,6 +166,8 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         var refusal = refusal
         // A page must be able to read why.
         if let page { for field in CrossOrigin.fields(for: page) { refusal.fields[field.name] = field.value } }
+        if let identity { refusal.fields[identity.field.name] = identity.field.value }
+        owner.refused(refusal, identity)
         respond(refusal.response(keepAlive: keepAlive, omitBody: head?.method == .head), keepAlive, length)
     }
 
@@ -211,9 +217,10 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
     private func socketIO(_ head: RequestHead, length: Int) {
         let origins = owner.configuration.origins
         let request = letIn { bytes throws(HTTPRefusal) in try SocketIORequest(head, in: bytes, origins: origins) }
-        guard let request else { return }
+        guard let request, let identity else { return }
         let rest = takeRest(behind: length)
-        SocketIOConnection(connection, token: request.token, on: owner).begin(request.answer, received: rest)
+        let session = SocketIOConnection(connection, token: request.token, on: owner)
+        session.begin(request.answer(to: identity), identity, received: rest)
     }
 
     private func echo(_ head: RequestHead, length: Int) {
@@ -280,9 +287,10 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
     }
 
     private func handOver(_ request: WatchRequest, _ principal: Principal?) {
+        guard let identity else { return }
         let rest = takeRest(behind: 0)
         let watch = WatchConnection(connection, principal: principal, format: request.format, on: owner)
-        watch.begin(request.answer, requests: request.requests, received: rest)
+        watch.begin(request.answer(to: identity), identity, requests: request.requests, received: rest)
     }
 
     // MARK: Ends

@@ -30,7 +30,8 @@ package enum OriginRule: Sendable, Hashable {
 enum CrossOrigin {
     static func fields(for origin: String) -> [(name: String, value: String)] {
         [
-            (name: "Access-Control-Allow-Origin", value: origin), (name: "Access-Control-Expose-Headers", value: "Retry-After"),
+            (name: "Access-Control-Allow-Origin", value: origin),
+            (name: "Access-Control-Expose-Headers", value: "Retry-After, X-Request-Id"),
             (name: "Vary", value: "Origin"),
         ]
     }

@@ -77,13 +77,14 @@ struct WatchRequest: Equatable {
     }
 
     /// The head of the answer that begins the watch.
-    var answer: [UInt8] {
+    func answer(to identity: HandshakeIdentity) -> [UInt8] {
         switch transport {
         case .webSocket(let accept, let subprotocol, let extensions):
             return WebSocketHandshake.response(
                 accept: accept,
                 subprotocol: subprotocol,
-                extensions: extensions
+                extensions: extensions,
+                extraFields: [identity.field]
             )
         case .events:
             var fields = [
@@ -92,6 +93,7 @@ struct WatchRequest: Equatable {
                 // Proxies that collect answers would keep events from the reader.
                 (name: "X-Accel-Buffering", value: "no"),
                 (name: "Connection", value: "close"),
+                identity.field,
             ]
             if let origin { fields += CrossOrigin.fields(for: origin) }
             var out: [UInt8] = []

@@ -18,6 +18,7 @@ final class GatewayStatus: Sendable {
     init(metrics: GatewayMetrics, limit: Int) {
         self.metrics = metrics
         self.limit = limit
+        metrics.connectionsLimit(limit)
     }
 
     var connectionCount: Int { connections.load(ordering: .relaxed) }

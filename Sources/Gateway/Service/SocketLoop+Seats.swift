@@ -30,14 +30,15 @@ extension SocketLoop {
 
     /// Who may see secrets leaves a row in the audit. There was room for it a moment ago, and what a moment's watchers need on top of the
     /// limit is little.
-    func recordWatch(of environment: EnvironmentPath, _ id: String, by token: TokenRecord) {
+    func recordWatch(of environment: EnvironmentPath, _ id: String, by token: TokenRecord, requestID: String) {
         _ = desk.audit.append(
             AuditNote(
                 actor: token.actor,
                 action: "watch.subscribe",
                 place: environment.description,
                 environmentID: UUID(uuidString: id),
-                target: environment.environment
+                target: environment.environment,
+                requestID: requestID
             ),
             isPromised: true
         )

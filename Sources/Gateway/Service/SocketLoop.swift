@@ -38,6 +38,8 @@ final class SocketLoop {
     private var nextExpiry: Int64?
     private var lastConnection: UInt32 = 0
     private var drained: (() -> Void)?
+    /// Of handshakes whose first subscriptions aren't there yet, by connection. An idle watch has none.
+    private var requestIDs: [UInt32: (text: String, left: Int)] = [:]
 
     init(
         loop: Loop,
@@ -139,6 +141,24 @@ final class SocketLoop {
     private static func connectionName(_ number: UInt32, on index: Int) -> String {
         let digits = String(UInt64(index) << 32 | UInt64(number), radix: 16)
         return "c-\(String(repeating: "0", count: max(0, 8 - digits.utf8.count)))\(digits)"
+    }
+
+    // MARK: Request ids
+
+    func remember(_ requestID: String, of number: UInt32, for subscriptions: Int) {
+        requestIDs[number] = (requestID, subscriptions)
+    }
+
+    func takeRequestID(of number: UInt32) -> String? {
+        guard let known = requestIDs[number] else { return nil }
+        if known.left > 1 { requestIDs[number] = (known.text, known.left - 1) } else { forgetRequestID(of: number) }
+        return known.text
+    }
+
+    func forgetRequestID(of number: UInt32) {
+        requestIDs[number] = nil
+        // The room that a crowd took.
+        if requestIDs.isEmpty { requestIDs = [:] }
     }
 
     /// False: more come than this loop's share of what is let in.

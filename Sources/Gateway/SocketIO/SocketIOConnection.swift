@@ -55,8 +55,9 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
     private var sid: String { owner.connectionName(number) }
 
     /// Sends the head of the answer with the open packet, and reads what the client sent behind its head.
-    func begin(_ answer: [UInt8], received rest: [UInt8]) {
+    func begin(_ answer: [UInt8], _ identity: HandshakeIdentity, received rest: [UInt8]) {
         connection.replaceHandler(self)
+        owner.opened(number, identity, .socketIO, subscriptions: 1)
         var bytes = answer
         SocketIOFrame.appendOpen(
             sid: sid,
@@ -146,7 +147,7 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
         for case .dismiss(let environment) in session.close(.abnormal, "") {
             owner.ledger.dismiss(number, in: environment, from: .silent)
         }
-        owner.metrics.closed(closeCode == 0 ? WebSocketCloseCode.abnormal.rawValue : closeCode)
+        owner.closed(number, code: closeCode == 0 ? WebSocketCloseCode.abnormal.rawValue : closeCode)
         if let principal { owner.desk.released(principal) }
         countWatch()
         owner.remove(self)
@@ -175,7 +176,8 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
                 owner.leave(group, outlet)
             case .enroll(let environment, let id, let standing, let isNew):
                 owner.ledger.enroll(number, in: environment, id: id, from: standing, to: .silent, isNew: isNew)
-                recordRegistration(in: environment, id, isNew: isNew)
+                let requestID = isNew ? owner.subscribed(number, to: environment) : owner.connectionName(number)
+                recordRegistration(in: environment, id, isNew: isNew, requestID: requestID)
             case .dismiss(let environment):
                 owner.ledger.dismiss(number, in: environment, from: .silent)
             case .expectRegistration:
@@ -277,13 +279,13 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
     }
 
     /// Who may see secrets here leaves a row in the audit, as every watcher does (`WatchConnection`).
-    private func recordRegistration(in environment: EnvironmentPath, _ id: String, isNew: Bool) {
+    private func recordRegistration(in environment: EnvironmentPath, _ id: String, isNew: Bool, requestID: String) {
         guard let token = principal?.token, let access = token.access(to: environment), access.visibility.secrets != .none else {
             _ = session.noteSecrets(false)
             return
         }
         guard !session.noteSecrets(true) || isNew else { return }
-        owner.recordWatch(of: environment, id, by: token)
+        owner.recordWatch(of: environment, id, by: token, requestID: requestID)
     }
 
     private func attachAnswered(_ ticket: UInt32, _ answer: AttachAnswer) {

@@ -46,5 +46,7 @@ struct SocketIORequest: Equatable {
     }
 
     /// The head of the answer that begins the session.
-    var answer: [UInt8] { WebSocketHandshake.response(accept: accept) }
+    func answer(to identity: HandshakeIdentity) -> [UInt8] {
+        WebSocketHandshake.response(accept: accept, extraFields: [identity.field])
+    }
 }

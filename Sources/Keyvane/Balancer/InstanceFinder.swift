@@ -10,8 +10,8 @@ import Reactor
 struct InstanceFinder: Sendable {
     private static let interval = Duration.seconds(1)
 
-    private let redis: RedisClient
-    private let directory: InstanceDirectory
+    private let configuration: NotifierConfiguration
+    private let loop: Loop
     private let logger: Logger
 
     init(_ settings: Settings, loop: Loop, name: String, logger: Logger) throws {
@@ -25,8 +25,8 @@ struct InstanceFinder: Sendable {
         var configuration = NotifierConfiguration(endpoint: endpoint)
         configuration.cluster = try settings.required(.cluster)
         configuration.clientName = name
-        redis = RedisClient(configuration, on: loop, metrics: NotifierMetrics(), logger: logger)
-        directory = InstanceDirectory(redis, cluster: configuration.cluster)
+        self.configuration = configuration
+        self.loop = loop
         self.logger = logger
     }
 
@@ -34,14 +34,17 @@ struct InstanceFinder: Sendable {
     func run(for service: BalancerService) async throws {
         _ = try await service.listening()
         while !service.wantsDiscovery { try await Task.sleep(for: Self.interval) }
+        // Not before: a connection that nobody wants must not look like one that is down.
+        let redis = RedisClient(configuration, on: loop, metrics: NotifierMetrics(hearsChanges: false), logger: logger)
+        let directory = InstanceDirectory(redis, cluster: configuration.cluster)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await redis.run() }
-            group.addTask { try await list(for: service) }
+            group.addTask { try await list(directory, redis, for: service) }
             try await group.waitForAll()
         }
     }
 
-    private func list(for service: BalancerService) async throws {
+    private func list(_ directory: InstanceDirectory, _ redis: RedisClient, for service: BalancerService) async throws {
         let clock = ContinuousClock()
         let began = clock.now
         var tracker = InstanceTracker()

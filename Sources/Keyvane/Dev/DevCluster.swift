@@ -85,9 +85,11 @@ struct DevCluster: Sendable {
             "api=" + apis.enumerated().map { "\(apiName($0))@\($1)" }.joined(separator: ","),
             "gateway=" + gateways.enumerated().map { "\(gatewayName($0))@\($1)" }.joined(separator: ","),
         ]
+        // A line for each request is of no use at a terminal, unless somebody wants to follow one.
+        let accessLog = environment[Setting.accessLog.variable] == nil ? ["--access-log", "off"] : []
         try await role(
             "balancer",
-            ["balancer", "--name", "balancer", "--listen", plan.listen.description, "--admin", admin.description, "--access-log", "off"]
+            ["balancer", "--name", "balancer", "--listen", plan.listen.description, "--admin", admin.description] + accessLog
                 + pools.flatMap { ["--pool", $0] }
         )
         return DevCluster(

@@ -29,8 +29,11 @@ struct Role: Sendable {
         compose: @Sendable (Role) async throws -> [Component]
     ) async throws {
         Logs.bootstrap(asJSON: try settings.logsAsJSON(onTerminal: isatty(STDERR_FILENO) == 1), level: try settings.logLevel())
-        let metrics = PrometheusRegistry()
+        let metrics = PrometheusRegistry(help: MetricCatalog.help, buckets: MetricCatalog.buckets)
         metrics.registerProcessMetrics()
+        metrics.register(.gauge, name: "keyvane_build_info", help: MetricCatalog.help["keyvane_build_info"] ?? "") {
+            [MetricSample(labels: [("version", Composition.version), ("role", kind)], value: 1)]
+        }
         MetricsSystem.bootstrap(metrics)
         let name = settings.text(.name) ?? "\(kind)-\(hostName())-\(getpid())"
         var logger = Logger(label: kind)

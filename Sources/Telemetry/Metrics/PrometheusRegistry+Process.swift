@@ -13,7 +13,10 @@ extension PrometheusRegistry {
     /// Adds Prometheus' standard `process_*` metrics. What the platform doesn't tell is left out.
     package func registerProcessMetrics() {
         registerGauge(name: "process_resident_memory_bytes", help: "Resident memory size in bytes.") {
-            ProcessStatus.residentBytes()
+            ProcessStatus.memoryBytes(field: 1)
+        }
+        registerGauge(name: "process_virtual_memory_bytes", help: "Virtual memory size in bytes.") {
+            ProcessStatus.memoryBytes(field: 0)
         }
         register(.counter, name: "process_cpu_seconds_total", help: "Total user and system CPU time spent in seconds.") {
             [MetricSample(value: ProcessStatus.cpuSeconds())]
@@ -31,9 +34,9 @@ extension PrometheusRegistry {
 
 /// What the operating system says about this process.
 private enum ProcessStatus {
-    static func residentBytes() -> Double? {
-        // proc(5): the second field of statm is the resident set in pages.
-        guard let fields = contents("/proc/self/statm")?.split(separator: " "), fields.count > 1, let pages = Double(fields[1])
+    static func memoryBytes(field: Int) -> Double? {
+        // proc(5): statm has the whole size, then the resident set, in pages.
+        guard let fields = contents("/proc/self/statm")?.split(separator: " "), fields.count > field, let pages = Double(fields[field])
         else { return nil }
         return pages * Double(sysconf(Int32(_SC_PAGESIZE)))
     }

@@ -44,7 +44,10 @@ import Wire
                 #expect(lines[0].contains(part), "\(part) in \(lines[0])")
             }
             let id = try #require(try await fixture.backends[0].requests.first().value("x-request-id"))
-            #expect(lines[0].contains("request=\(id)") && !lines[0].contains("kv_secret") && !lines[0].contains("reason="))
+            #expect(
+                lines[0].contains("request-id=\(id)") && lines[0].contains("trace-id=\(id)") && !lines[0].contains("kv_secret")
+                    && !lines[0].contains("reason=")
+            )
             #expect(lines[1].contains("sticky=valid") && lines[2].contains("sticky=forged"))
         }
     }

@@ -99,6 +99,44 @@ import Wire
         }
     }
 
+    /// W3C Trace Context: a valid trace goes on as it came with all of its state; one that isn't valid is begun anew, and its state with it.
+    @Test func tracesOfTrustedProxiesAreChecked() async throws {
+        let configure: @Sendable (inout BalancerConfiguration) throws -> Void = { configuration in
+            configuration.trustedProxies = [try AddressRange(parsing: "127.0.0.0/8")]
+            configuration.accessLog = AccessLogRule(.json)
+        }
+        try await BalancerFixture.with(configure: configure) { fixture in
+            let client = try await fixture.client()
+            let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+            func sent(_ fields: String) async throws -> BackendRequest {
+                let before = fixture.backends[0].requests.all.count
+                _ = try await client.request("GET / HTTP/1.1\r\nHost: a\r\n\(fields)tracestate: a=b\r\ntracestate: c=d\r\n\r\n")
+                return fixture.backends[0].requests.all[before]
+            }
+            let later = try await sent("traceparent: cc-\(trace)-00f067aa0ba902b7-01-more\r\n")
+            #expect(later.values("traceparent") == ["cc-\(trace)-00f067aa0ba902b7-01-more"])
+            #expect(later.values("tracestate") == ["a=b", "c=d"])
+            // Without an id of its own, the request is called as its trace.
+            #expect(later.values("x-request-id") == [trace])
+            for bad in [
+                "traceparent: 00-\(trace)-00f067aa0ba902b7-01-more\r\n", "traceparent: 00-\(trace.uppercased())-00f067aa0ba902b7-01\r\n",
+                "traceparent: ff-\(trace)-00f067aa0ba902b7-01\r\n", "traceparent: 00-\(trace)-0000000000000000-01\r\n",
+                "traceparent: 00-\(String(repeating: "0", count: 32))-00f067aa0ba902b7-01\r\n", "traceparent: \(trace)\r\n",
+                String(repeating: "traceparent: 00-\(trace)-00f067aa0ba902b7-01\r\n", count: 2), "",
+            ] {
+                let request = try await sent("X-Request-Id: has blanks\r\n" + bad)
+                let id = try #require(request.value("x-request-id"))
+                #expect(id.wholeMatch(of: #/[0-9a-f]{32}/#) != nil && request.values("x-request-id").count == 1, "\(bad)")
+                #expect(request.values("traceparent").count == 1 && request.value("traceparent")?.hasPrefix("00-\(id)-") == true, "\(bad)")
+                #expect(request.values("tracestate").isEmpty, "\(bad)")
+            }
+            // The balancer's own answers name the request too.
+            fixture.backends[0].become { _ in .sendThenClose("nonsense") }
+            let own = try await client.request("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine-9\r\n\r\n")
+            #expect(own.status == 502 && own.values("x-request-id") == ["mine-9"])
+        }
+    }
+
     /// Fields named in `Connection` go before ours come: naming one of ours must not remove it (CVE-2024-45410 of another proxy).
     @Test func hopByHopFieldsEndHere() async throws {
         let fields = "Connection: X-Hop, keep-alive\r\nKeep-Alive: timeout=5\r\nX-Hop: 1\r\nX-End: 2\r\n"

@@ -44,6 +44,25 @@ import Testing
         }
     }
 
+    @Test func answersNameTheRequest() async throws {
+        try await GatewayFixture.with { gateway in
+            let root = [("Authorization", "Bearer \(GatewayFixture.rootToken)")]
+            let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+            let parent = ("traceparent", "00-\(trace)-00f067aa0ba902b7-01")
+            for (fields, status) in [(Self.upgrade + root, 101), (Self.upgrade, 101), (root + [("Accept", "text/html")], 426)] {
+                let target = "/v1/watch?environment=acme/web/production"
+                #expect(try await ask(gateway, target, fields + [("X-Request-Id", "mine-1"), parent]).fields["x-request-id"] == "mine-1")
+                #expect(try await ask(gateway, target, fields + [parent]).fields["x-request-id"] == trace)
+                let made = try await ask(gateway, target, fields + [("X-Request-Id", "two words")])
+                #expect(made.status == status && made.fields["x-request-id"]?.wholeMatch(of: #/[0-9a-f]{32}/#) != nil)
+            }
+            let socketIO = try await ask(gateway, "/socket.io/?EIO=4&transport=websocket", Self.upgrade + [("X-Request-Id", "mine-2")])
+            #expect(socketIO.status == 101 && socketIO.fields["x-request-id"] == "mine-2")
+            #expect(try await ask(gateway, "/elsewhere", [("X-Request-Id", "mine-3")]).fields["x-request-id"] == "mine-3")
+            #expect(try await ask(gateway, "/livez", [("Connection", "close")]).fields["x-request-id"] == nil)
+        }
+    }
+
     @Test func refusalsBeforeTheUpgrade() async throws {
         try await GatewayFixture.with { gateway in
             let writer = try await gateway.token([.write]).text

@@ -86,16 +86,16 @@ final class ManagedPool {
         stop()
         for server in servers {
             publish(.keepTunnels(of: server.server))
-            server.server.gauges.destroy()
+            server.server.series.destroy()
         }
-        for server in retired { server.gauges.destroy() }
+        for server in retired { server.series.destroy() }
         gauges.destroy()
     }
 
     func timePassed() {
         for server in servers {
             server.timePassed()
-            server.server.gauges.exchanges.set(server.server.exchanges)
+            server.server.series.exchanges.set(server.server.exchanges)
         }
         gauges.queued.set(queue.count)
         renewTransport()
@@ -197,8 +197,9 @@ final class ManagedPool {
         // Whatever closed its tunnels: it is none of the pool's any more, and they go on until they end.
         publish(.keepTunnels(of: gone.server))
         if gone.server.load > 0 {
-            gone.server.gauges.up.set(0)
-            gone.server.gauges.weight.set(0)
+            gone.server.series.up.set(0)
+            gone.server.series.draining.set(1)
+            gone.server.series.weight.set(0)
             retired.append(gone.server)
         } else {
             forget(gone.server)
@@ -207,7 +208,7 @@ final class ManagedPool {
 
     /// Out of the scrapes; but the same labels may belong to its successor at another address by now.
     private func forget(_ server: PooledServer) {
-        if !servers.contains(where: { $0.server.name == server.name }) { server.gauges.destroy() }
+        if !servers.contains(where: { $0.server.name == server.name }) { server.series.destroy() }
     }
 
     // MARK: Changes
@@ -243,7 +244,7 @@ final class ManagedPool {
         let snapshot = snapshot
         for member in snapshot.members {
             member.server.limit = member.limit
-            member.server.gauges.weight.set(member.isCandidate ? Double(member.share) / Double(SlowStart.unit) : 0)
+            member.server.series.weight.set(member.isCandidate ? Double(member.share) / Double(SlowStart.unit) : 0)
         }
         publish(.snapshot(snapshot))
         queue.open(snapshot.members.filter(\.isCandidate).map(\.server))

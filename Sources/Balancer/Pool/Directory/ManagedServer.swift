@@ -42,8 +42,8 @@ final class ManagedServer {
         logger = pool.logger
         since = loop.milliseconds
         health = HealthStateMachine(health: pool.configuration.health, passive: pool.configuration.passive)
-        server.gauges.up.set(1)
-        server.gauges.draining.set(0)
+        server.series.up.set(1)
+        server.series.draining.set(0)
     }
 
     /// The configuration with the operators' changes.
@@ -239,8 +239,8 @@ final class ManagedServer {
         slowStart = nil
         // An ejection was a doubt of a moment; everything else may have been a restart with empty caches.
         if standing == .up, before != .ejected, pool.hasOtherUsable(than: self) { startSlowly() }
-        server.gauges.up.set(standing == .up ? 1 : 0)
-        server.gauges.draining.set(standing == .drain || standing == .drained || standing == .draining ? 1 : 0)
+        server.series.up.set(standing == .up ? 1 : 0)
+        server.series.draining.set(standing == .drain || standing == .drained || standing == .draining ? 1 : 0)
         logger.log(
             .notice,
             "server changed its state",
