@@ -68,6 +68,8 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
                 guard case .complete(let length) = try parser.parse(buffer.span) else { return }
                 handle(parser.head, length: length)
             } catch {
+                // Not the one before it on this connection.
+                identity = nil
                 refuse(HTTPRefusal(fault: error))
                 return
             }

@@ -176,7 +176,7 @@ import Wire
                     ? [
                         ["status=404", "path=/metrics", "reason=not_found", "cause=refused"],
                         ["status=405", "method=POST", "path=/health", "reason=method_not_allowed"],
-                        ["status=301", "path=/a?access_token=-", "cause=done", "pool=-", "client=127.0.0.1", "request="],
+                        ["status=301", "path=/a?access_token=-", "cause=done", "pool=-", "client=127.0.0.1", "request-id="],
                     ]
                     : [
                         ["<NOSRV>", " 404 ", " PR-- ", "\"GET /metrics HTTP/1.1\""], [" 405 ", " PR-- ", "\"POST /health HTTP/1.1\""],
