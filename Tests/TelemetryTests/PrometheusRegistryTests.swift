@@ -136,6 +136,7 @@ struct PrometheusRegistryTests {
         #expect(try #require(values["process_cpu_seconds_total"]) > 0)
         #if os(Linux)
             #expect(try #require(values["process_resident_memory_bytes"]) > 1_000_000)
+            #expect(try #require(values["process_virtual_memory_bytes"]) > #require(values["process_resident_memory_bytes"]))
             #expect(try #require(values["process_open_fds"]) >= 3)
             #expect(try #require(values["process_max_fds"]) >= 64)
             #expect(try #require(values["process_start_time_seconds"]) > 1_700_000_000)
