@@ -105,6 +105,9 @@ private func fuzzValues(_ head: RequestHead, _ bytes: Span<UInt8>) {
         check(head.fields.contains(.secWebSocketExtensions), "an extension that nobody offered")
     }
     _ = AcceptField.asks(for: ServerSentEvent.contentType, head.fields, in: bytes)
+    let carried = CarriedIdentity(head.fields, in: bytes)
+    check(carried.traceID.map { $0.count == 32 } ?? true, "a trace id of \(bytes.string(carried.traceID ?? 0..<0))")
+    check(carried.requestID.map { (1...CarriedIdentity.longestRequestID).contains($0.count) } ?? true, "a request id without its length")
     let parameters = QueryParameters(head.query, in: bytes)
     if let name = parameters.all.first?.name {
         check(parameters.first(name) == QueryParameters.first(name, of: head.query, in: bytes), "two first values of \(name)")
