@@ -1,7 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 //
-// What stands on both sides of a proxy in Benchmarks/balancer and scripts/soak: a server and clients that cost far less than any proxy, each one
+// What stands on both sides of a proxy in Benchmarks/balancer and Benchmarks/churn: a server and clients that cost far less than any proxy, each one
 // thread on epoll. One line of JSON per result. The proxies get the same bytes from here whatever their make.
 //
 //   proxyload serve COUNT                       listens on COUNT ports of 127.0.0.1 and prints them; HTTP, echo and push tunnels
