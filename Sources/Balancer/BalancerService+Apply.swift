@@ -56,7 +56,7 @@ extension BalancerService {
     }
 
     private func applyInTurn(_ new: BalancerConfiguration) async throws -> ConfigurationDifference {
-        guard let running = state.withLock({ $0.isStopping ? nil : $0.running }) else {
+        guard let (running, passed) = state.withLock({ state in state.isStopping ? nil : state.running.map { ($0, state.passed) } }) else {
             throw BalancerError(.stopped, "the balancer isn't running, or drains")
         }
         let before = running.live
@@ -64,7 +64,8 @@ extension BalancerService {
         try new.validate()
         let routes = try RouteTable(new, keeping: before.routes)
         let users = try AdminUsers(new.admin?.users ?? [])
-        let open = try LiveConfiguration.open(new.listeners, keeping: before.listeners, count: loops.loops.count)
+        try passed.check(new, operators: before.configuration.admin)
+        let open = try LiveConfiguration.open(new.listeners, keeping: before.listeners, passed: passed, count: loops.loops.count)
         let secured = try identities.prepare(new.secureListeners)
         let difference = ConfigurationDifference(from: before.configuration, to: new)
         let shares = running.parts.indices.map { share(of: $0, new.listeners, open, secured) }

@@ -16,6 +16,8 @@ package final class BalancerService: Sendable {
 
     struct State {
         var running: Running?
+        /// Sockets that were bound for us; ours until the drain.
+        var passed: PassedSockets
         var isStopping = false
         var listening = Listening.waiting([])
     }
@@ -48,14 +50,16 @@ package final class BalancerService: Sendable {
     private let tallies = TallyBook()
     let identities = ListenerIdentities()
     let changes = ApplyQueue()
-    let state = Mutex(State())
+    let state: Mutex<State>
 
     /// `instance` is our name on pages and in `/health`; `readConfiguration` is for operators who want
     /// the configuration to be read again, nil where it came from flags.
     /// `metricsPage` is what `GET /metrics` of the admin listener answers. The first of the loops also runs the health checks.
     /// `writeAccessLine` takes lines of the access log in HAProxy's format, on any loop; without it they go to the logger.
+    /// A listener at the address of one of the `passed` sockets uses it; each must be used.
     package init(
         configuration: BalancerConfiguration,
+        passed: PassedSockets = PassedSockets(),
         instance: String = "balancer",
         loops: LoopGroup,
         logger: Logger,
@@ -65,6 +69,7 @@ package final class BalancerService: Sendable {
     ) throws(BalancerError) {
         try configuration.validate()
         self.configuration = configuration
+        state = Mutex(State(passed: passed))
         routes = try RouteTable(configuration)
         self.instance = instance
         self.readConfiguration = readConfiguration
@@ -111,6 +116,7 @@ package final class BalancerService: Sendable {
             // The loops close their listeners, and with the last holder the ports are free for a successor.
             state.isStopping = true
             state.running?.live.listeners = []
+            state.passed = PassedSockets()
             return state.running
         }
         guard let running else { return }
@@ -164,14 +170,16 @@ package final class BalancerService: Sendable {
     }
 
     private func openSockets() throws(BalancerError) -> Sockets {
-        let listeners = try LiveConfiguration.open(configuration.listeners, count: loops.loops.count)
+        let passed = state.withLock(\.passed)
+        try passed.check(configuration, operators: configuration.admin)
+        let listeners = try LiveConfiguration.open(configuration.listeners, passed: passed, count: loops.loops.count)
         do throws(ReactorError) {
-            let admin = try configuration.admin?.bind.map { endpoint throws(ReactorError) in
-                try ListenSocket.open(endpoint, isShared: true)
+            func open(_ endpoint: Endpoint, mode: UInt32? = nil) throws(ReactorError) -> [ListenSocket] {
+                if let given = passed.socket(for: endpoint, of: [endpoint]) { return try ListenSocket.open(given, count: 1) }
+                return try ListenSocket.open(endpoint, isShared: true, mode: mode)
             }
-            let commands = try configuration.admin?.socket.map { path throws(ReactorError) in
-                try ListenSocket.open(Endpoint(unix: path), isShared: true, mode: 0o660)
-            }
+            let admin = try configuration.admin?.bind.map { endpoint throws(ReactorError) in try open(endpoint) }
+            let commands = try configuration.admin?.socket.map { path throws(ReactorError) in try open(Endpoint(unix: path), mode: 0o660) }
             return Sockets(listeners: listeners, admin: admin?.first, commands: commands?.first)
         } catch {
             throw BalancerError(.listenFailed, error.message, underlying: error)

@@ -18,14 +18,14 @@ struct Backends: Sendable {
 
     init(_ role: Role, kind: InstanceRecord.Role) throws {
         self.kind = kind
+        guard role.manager.descriptors.isEmpty else {
+            throw RunError("sockets were passed to this process (LISTEN_FDS), and only a balancer takes them: remove its .socket unit")
+        }
         let settings = role.settings
         let keyRing = try KeyRing(parsing: settings.masterKeys())
         var storeConfiguration = StoreConfiguration(url: try settings.required(.postgres))
-        storeConfiguration.requestTimeout = try settings.databaseTimeout()
-        if let token = settings.text(.rootToken) {
-            guard token.count >= 32 else { throw SettingsError(.rootToken, "has \(token.count) characters; it needs at least 32") }
-            storeConfiguration.rootTokenHash = TokenText.hash(token)
-        }
+        storeConfiguration.requestTimeout = try settings.duration(.databaseTimeout)
+        if let token = settings.text(.rootToken) { storeConfiguration.rootTokenHash = TokenText.hash(token) }
         store = try ConfigurationStore(configuration: storeConfiguration, keyRing: keyRing, loops: role.loops, logger: role.logger)
         let redisURL = try settings.required(.redis)
         let endpoint: RedisEndpoint

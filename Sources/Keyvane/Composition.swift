@@ -25,22 +25,8 @@ enum Composition {
 
     static func api(_ role: Role) async throws -> [Component] {
         let backends = try Backends(role, kind: .api)
-        let listen = try role.settings.endpoint(.listen, fallback: "127.0.0.1:8081")
-        guard case .tcp(let host, let port) = listen.kind else {
-            throw SettingsError(.listen, "an API listens on HOST:PORT, not on \(listen)")
-        }
-        var configuration = APIConfiguration()
-        configuration.host = host.isEmpty ? "0.0.0.0" : host
-        configuration.port = Int(port)
-        configuration.tls = try role.settings.serverTLS().map {
-            APITLS(certificate: $0.certificate, key: $0.key, clientAuthorities: $0.clientAuthorities)
-        }
-        configuration.instance = role.name
-        configuration.version = version
-        configuration.drainDelay = try role.settings.duration(.drainDelay)
-        configuration.origins = try role.settings.origins()
-        configuration.maximumBodyBytes = try role.settings.count(.maximumBody) ?? configuration.maximumBodyBytes
-        configuration.maximumImportBytes = try role.settings.count(.maximumImport) ?? configuration.maximumImportBytes
+        let configuration = try role.settings.api(instance: role.name)
+        let listen = Endpoint(host: configuration.host, port: UInt16(clamping: configuration.port))
         let publisher = ChangePublisher(
             backends.redis,
             authenticator: backends.authenticator,
@@ -69,13 +55,18 @@ enum Composition {
         )
         let retention = RetentionService(
             store: backends.store,
-            policy: RetentionPolicy(
-                changes: try role.settings.retention(.keepChanges),
-                audit: try role.settings.retention(.keepAudit)
-            ),
+            policy: try role.settings.retentionPolicy(),
             logger: role.logger
         )
+        let watch = SettingsWatch(role) { settings in
+            let (policy, level) = (try settings.retentionPolicy(), try settings.logLevel())
+            try service.configure(try settings.api(instance: role.name))
+            retention.configure(policy)
+            role.logLevel.current = level
+        }
+        let hangups = try await Signals.watch([SIGHUP], on: role.loops.loops[0])
         return backends.components + [
+            Component("settings") { try await watch.run(hangups: hangups) },
             Component("registry") { await registry.run() },
             Component("outbox relay") { await relay.run() },
             Component("retention") { await retention.run() },
@@ -89,9 +80,10 @@ enum Composition {
             ) {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await service.run() }
-                    _ = try await service.listening()
+                    let address = try await service.listening()
                     try await backends.waitForStore()
                     registry.started()
+                    role.manager.isReady("Serving on \(address)")
                     try await group.waitForAll()
                 }
             },
@@ -102,34 +94,12 @@ enum Composition {
 
     static func gateway(_ role: Role, echoes: Bool) async throws -> [Component] {
         let backends = try Backends(role, kind: .gateway)
-        let listen = try role.settings.endpoint(.listen, fallback: "127.0.0.1:8091")
-        var configuration = GatewayConfiguration(listen: listen, name: role.name)
-        configuration.version = version
-        let settings = role.settings
-        configuration.tls = try settings.serverTLS().map {
-            var options = TLSServerOptions(certificates: [.init(certificate: $0.certificate, key: $0.key)])
-            options.clientAuthorities = $0.clientAuthorities
-            return options
-        }
-        // The rest is for the listeners, the databases and the log.
-        let room = max(Role.descriptorLimit - 256, 64)
-        configuration.maximumConnections = try settings.count(.maximumConnections, atMost: room) ?? room
-        configuration.maximumConnectionsPerToken = try settings.count(.maximumConnectionsPerToken)
-        configuration.handshakeRate = try settings.count(.handshakeRate, atMost: 1_000_000)
-        configuration.maximumMessage = try settings.count(.maximumMessage, atMost: 16 * 1024 * 1024) ?? configuration.maximumMessage
-        let limits = WatchLimits()
-        configuration.limits = WatchLimits(
-            environments: try settings.count(.maximumEnvironments, atMost: 10_000).map(UInt16.init) ?? limits.environments,
-            messagesPerSecond: try settings.count(.messageRate, atMost: 60_000).map(UInt16.init) ?? limits.messagesPerSecond
-        )
-        let origins = try settings.origins()
-        configuration.echoes = echoes
-        if !origins.isEmpty { configuration.origins = origins.contains("*") ? .any : .listed(origins) }
+        let configuration = try role.settings.gateway(name: role.name, echoes: echoes)
         // The gateway knows its connections, the registry must know the gateway's drain: the registry comes first and asks later.
         let connections = ConnectionCount()
         let registry = backends.registry(
             role,
-            address: try await backends.advertised(role, listen),
+            address: try await backends.advertised(role, configuration.listen),
             connections: { connections.current }
         )
         var hooks = GatewayHooks()
@@ -153,14 +123,22 @@ enum Composition {
             logger: role.logger
         )
         connections.read = { service.connections }
+        let watch = SettingsWatch(role) { settings in
+            let level = try settings.logLevel()
+            try service.configure(try settings.gateway(name: role.name, echoes: echoes))
+            role.logLevel.current = level
+        }
+        let hangups = try await Signals.watch([SIGHUP], on: role.loops.loops[0])
         return backends.components + [
+            Component("settings") { try await watch.run(hangups: hangups) },
             Component("registry") { await registry.run() },
             Component("gateway", drain: { await service.drain() }) {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await service.run() }
-                    _ = try await service.listening()
+                    let address = try await service.listening()
                     try await backends.waitForStore()
                     registry.started()
+                    role.manager.isReady("Serving on \(address)")
                     try await group.waitForAll()
                 }
             },

@@ -71,6 +71,8 @@ struct KeyvaneCommand: AsyncParsableCommand {
             }
         } catch let error as SettingsError {
             fail("keyvane: \(error)", code: 2)
+        } catch let error as SettingsFaults {
+            fail("keyvane: \(error)", code: 2)
         } catch let error as RunError {
             fail("keyvane: \(error)", code: 1)
         } catch let error as ClientError {

@@ -26,4 +26,9 @@ package struct StoreConfiguration: Sendable {
     package init(url: String) {
         self.url = url
     }
+
+    /// - Throws: `configuration_invalid` where the URL can't be read, without any part of it.
+    package func validate() throws(StoreError) {
+        _ = try PostgresAddress(parsing: url)
+    }
 }

@@ -7,17 +7,17 @@ import Hummingbird
 /// Lets pages of listed origins read the answers (the Fetch standard's CORS protocol). Pages of the API's own host need no permission, and
 /// others get none: their browsers refuse them. Tokens come in headers, never in cookies, so that no page can borrow a user's.
 struct CrossOriginMiddleware: RouterMiddleware {
-    /// `https://console.example`, in lower case, or `*`.
-    let origins: Set<String>
+    /// Its origins are `https://console.example`, in lower case, or `*`.
+    let configuration: LiveConfiguration
 
     func handle(
         _ request: Request,
         context: APIContext,
         next: (Request, APIContext) async throws -> Response
     ) async throws -> Response {
-        guard let origin = request.headers[.origin], origins.contains(origin.lowercased()) || origins.contains("*") else {
-            return try await next(request, context)
-        }
+        guard let origin = request.headers[.origin] else { return try await next(request, context) }
+        let origins = configuration.current.origins
+        guard origins.contains(origin.lowercased()) || origins.contains("*") else { return try await next(request, context) }
         if request.method == .options, request.headers[.accessControlRequestMethod] != nil {
             return Response(status: .noContent, headers: Self.permission(origin).merging(Self.preflight))
         }

@@ -23,7 +23,9 @@ import Synchronization
 package final class APIService: Sendable {
     /// Every method of every path, as the documentation writes them.
     package let routePaths: [(method: String, path: String)]
-    private let configuration: APIConfiguration
+    private let configuration: LiveConfiguration
+    /// nil: plain.
+    private let tls: ServerTLS?
     /// Run by `run()`, fed by the routes.
     private let announcer: Announcer
     private let bell: ChangeBell
@@ -57,6 +59,8 @@ package final class APIService: Sendable {
         metricsFactory: any MetricsFactory = MetricsSystem.factory,
         logger: Logger
     ) throws {
+        let live = LiveConfiguration(configuration)
+        let tls = try configuration.tls.map { try ServerTLS($0) }
         let metrics = APIMetrics(factory: metricsFactory)
         let bell = ChangeBell(limit: configuration.maximumLongPolls, metrics: metrics)
         let channel = ChangeChannelState()
@@ -89,7 +93,7 @@ package final class APIService: Sendable {
             EntryActionRoutes(kind: .variable, store: store, committer: committer).routes,
             EntryActionRoutes(kind: .secret, store: store, committer: committer).routes,
             ConfigurationRoutes(store: store, committer: committer).routes,
-            ImportRoutes(store: store, committer: committer, watchers: watchers, limit: configuration.maximumImportBytes).routes,
+            ImportRoutes(store: store, committer: committer, watchers: watchers, limit: { live.current.maximumImportBytes }).routes,
             HistoryRoutes(store: store, committer: committer).routes,
             WatcherRoutes(directory: watchers).routes,
             ChangeRoutes(store: store, bell: bell, interval: interval).routes,
@@ -104,9 +108,10 @@ package final class APIService: Sendable {
             health.routes,
         ].flatMap { $0 }
         let address = Latch<ListenAddress>()
+        let connections = Self.connections(configuration)
         let application = Application(
-            router: Self.router(routes, Authenticator(store: store, cache: tokens), audit, configuration, metrics),
-            server: try ServerTLS.builder(.http1(configuration: Self.connections(configuration)), configuration.tls),
+            router: Self.router(routes, Authenticator(store: store, cache: tokens), audit, live, metrics),
+            server: tls?.builder(connections) ?? .http1(configuration: connections),
             configuration: ApplicationConfiguration(address: .hostname(configuration.host, port: configuration.port), backlog: 1_024),
             onServerRunning: { channel in
                 address.set(.success(ListenAddress(host: configuration.host, port: channel.localAddress?.port ?? configuration.port)))
@@ -116,7 +121,8 @@ package final class APIService: Sendable {
         listener = ServiceGroup(configuration: .init(services: [application], logger: logger))
         routePaths = routes.map { ($0.method.rawValue, $0.path) }
         orders = Mutex(InstanceOrderDesk(role: .api, name: configuration.instance))
-        self.configuration = configuration
+        self.configuration = live
+        self.tls = tls
         self.announcer = announcer
         self.audit = audit
         self.store = store
@@ -162,6 +168,14 @@ package final class APIService: Sendable {
         }
     }
 
+    /// Takes over what may change while it serves: origins, the limits of bodies, the drain's delay, and the files of its TLS, which are
+    /// read anew. Requests and connections under way keep what they began with.
+    /// - Throws: `tls_files_invalid`; then nothing has changed.
+    package func configure(_ new: APIConfiguration) throws {
+        if let tls, let files = new.tls { try tls.replace(files) }
+        configuration.adopt(new)
+    }
+
     /// Long polls that wait in this process.
     package var longPolls: Int { bell.waiting }
 
@@ -178,7 +192,7 @@ package final class APIService: Sendable {
             logger.info("draining")
             // Only now: an operator's word that comes in between finds the state begun, and doesn't undo this.
             hooks.askedToDrain(true)
-            if !immediately { try? await Task.sleep(for: configuration.drainDelay) }
+            if !immediately { try? await Task.sleep(for: configuration.current.drainDelay) }
             // Long polls would hold their connections for up to a minute.
             bell.close()
             await listener.triggerGracefulShutdown()
@@ -258,7 +272,7 @@ package final class APIService: Sendable {
         _ routes: [APIRoute],
         _ authenticator: Authenticator,
         _ audit: SecretReadAudit,
-        _ configuration: APIConfiguration,
+        _ configuration: LiveConfiguration,
         _ metrics: APIMetrics
     ) -> Router<APIContext> {
         let router = Router(context: APIContext.self, options: [.autoGenerateHeadEndpoints])
@@ -266,7 +280,7 @@ package final class APIService: Sendable {
         router.add(middleware: RequestIdentityMiddleware())
         metrics.expect(routes.map { ObservationMiddleware.label($0.method, $0.path) })
         router.add(middleware: ObservationMiddleware(metrics: metrics))
-        if !configuration.origins.isEmpty { router.add(middleware: CrossOriginMiddleware(origins: configuration.origins)) }
+        router.add(middleware: CrossOriginMiddleware(configuration: configuration))
         router.add(middleware: ProblemMiddleware(routes: RouteTable(routes)))
         for route in routes {
             router.on(RouterPath(route.path), method: route.method) { request, context in
@@ -280,7 +294,7 @@ package final class APIService: Sendable {
                         token: try await authenticator.token(of: request),
                         authenticator: authenticator,
                         audit: audit,
-                        bodyLimit: configuration.maximumBodyBytes
+                        bodyLimit: configuration.current.maximumBodyBytes
                     )
                     return try await handle(call)
                 }

@@ -30,7 +30,10 @@ package final class GatewayService: Sendable {
         case failed(any Error)
     }
 
+    /// As it was at the start: see `configure`.
     private let configuration: GatewayConfiguration
+    /// Of a gateway that speaks TLS, once it listens.
+    private let identity = Mutex<TLSServerIdentity?>(nil)
     private let hooks: GatewayHooks
     private let source: any ConfigurationSource
     private let doorbell: Doorbell?
@@ -65,7 +68,7 @@ package final class GatewayService: Sendable {
         self.loops = loops
         self.logger = logger
         self.metrics = metrics
-        status = GatewayStatus(metrics: metrics, limit: configuration.maximumConnections)
+        status = GatewayStatus(metrics: metrics, configuration)
         queue = SourceQueue(limit: configuration.waitingReads)
         audit = AuditQueue(
             limit: configuration.maximumAuditBytes,
@@ -109,6 +112,7 @@ package final class GatewayService: Sendable {
 
     private func start() async throws -> LoopBound<FeedRoom> {
         let identity = try configuration.tls.map { options throws(ReactorError) in try TLSServerIdentity(options) }
+        self.identity.withLock { $0 = identity }
         let listenSockets = try ListenSocket.open(configuration.listen, count: loops.loops.count)
         let feedLoop = loops.loops[0]
         let (configuration, source, queue, audit, status, sockets, pulse, metrics, logger) =
@@ -135,11 +139,11 @@ package final class GatewayService: Sendable {
                 tokens: room.value.tokens,
                 feeds: room.value.feeds,
                 audit: audit,
-                connectionLimit: configuration.maximumConnectionsPerToken
+                status: status
             )
         }
         let health = HealthReporter(configuration: configuration, hooks: hooks, status: status, source: source, queue: queue)
-        let share = configuration.handshakeRate.map { HandshakeRate(perSecond: max(1, $0 / loops.loops.count)) }
+        let share = share(of: configuration)
         for loop in loops.loops {
             let bound = try await loop.run {
                 LoopBound(
@@ -181,6 +185,24 @@ package final class GatewayService: Sendable {
         for bound in sockets.all { try await bound.loop.run { bound.value.stop() } }
         // Closed connections report in the turn after; then nothing of this service is left on the loops.
         for bound in sockets.all { try await bound.loop.run {} }
+    }
+
+    // MARK: Change
+
+    /// Takes over what may change while it serves: origins, limits, and the files of its TLS, which are read anew. Connections that are there
+    /// keep what they began with.
+    ///
+    /// - Throws: `tls_failed`; then nothing has changed.
+    package func configure(_ new: GatewayConfiguration) throws(ReactorError) {
+        if let options = new.tls, let identity = identity.withLock({ $0 }) { try identity.replace(options) }
+        status.adopt(new)
+        let share = share(of: new)
+        for index in 0..<sockets.count { sockets.post(index) { $0.adopt(new, share: share) } }
+    }
+
+    /// Each loop's share of the handshakes.
+    private func share(of configuration: GatewayConfiguration) -> HandshakeRate? {
+        configuration.handshakeRate.map { HandshakeRate(perSecond: max(1, $0 / loops.loops.count)) }
     }
 
     // MARK: Address

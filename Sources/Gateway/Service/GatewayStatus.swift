@@ -13,12 +13,27 @@ final class GatewayStatus: Sendable {
     private let asked = Atomic<Bool>(false)
     private let redis = Atomic<Bool>(false)
     private let metrics: GatewayMetrics
-    private let limit: Int
+    private let limit: Atomic<Int>
+    private let tokenLimit: Atomic<Int>
 
-    init(metrics: GatewayMetrics, limit: Int) {
+    init(metrics: GatewayMetrics, _ configuration: GatewayConfiguration) {
         self.metrics = metrics
-        self.limit = limit
-        metrics.connectionsLimit(limit)
+        limit = Atomic(configuration.maximumConnections)
+        tokenLimit = Atomic(configuration.maximumConnectionsPerToken ?? Int.max)
+        metrics.connectionsLimit(configuration.maximumConnections)
+    }
+
+    /// Other limits, for whoever comes from now on.
+    func adopt(_ configuration: GatewayConfiguration) {
+        metrics.connectionsLimit(configuration.maximumConnections)
+        limit.store(configuration.maximumConnections, ordering: .relaxed)
+        tokenLimit.store(configuration.maximumConnectionsPerToken ?? Int.max, ordering: .relaxed)
+    }
+
+    /// Of one token; nil where there is none.
+    var connectionLimit: Int? {
+        let limit = tokenLimit.load(ordering: .relaxed)
+        return limit == Int.max ? nil : limit
     }
 
     var connectionCount: Int { connections.load(ordering: .relaxed) }
@@ -26,7 +41,7 @@ final class GatewayStatus: Sendable {
     /// False at the limit: the caller sends the client away.
     func openConnection() -> Bool {
         let before = connections.wrappingAdd(1, ordering: .relaxed).oldValue
-        guard before < limit else {
+        guard before < limit.load(ordering: .relaxed) else {
             connections.wrappingSubtract(1, ordering: .relaxed)
             return false
         }

@@ -20,7 +20,8 @@ protocol Overdue: AnyObject {
 final class SocketLoop {
     let loop: Loop
     let index: Int
-    let configuration: GatewayConfiguration
+    /// The newest; a connection keeps the limits that it began with.
+    private(set) var configuration: GatewayConfiguration
     let desk: FeedDesk
     let status: GatewayStatus
     let health: HealthReporter
@@ -105,6 +106,12 @@ final class SocketLoop {
         // A whole round of the buckets is one heartbeat interval.
         let interval = configuration.heartbeat / SocketTable.bucketCount
         beatTimer = loop.every(interval < .milliseconds(1) ? .milliseconds(1) : interval) { [weak self] in self?.beat() }
+    }
+
+    /// Another configuration, for whoever comes from now on; `share` of the handshakes is this loop's.
+    func adopt(_ new: GatewayConfiguration, share: HandshakeRate?) {
+        if new.handshakeRate != configuration.handshakeRate { handshakes = share }
+        configuration = new
     }
 
     /// The end of the service: whatever is still open goes without ceremony.

@@ -18,15 +18,14 @@ struct FeedDesk: Sendable {
     let loop: Loop
     /// What watchers of secrets leave behind.
     let audit: AuditQueue
-    /// Of one token.
-    private let connectionLimit: Int?
+    private let status: GatewayStatus
     private let tokens: LoopBound<TokenDirectory>
     private let feeds: LoopBound<FeedDirectory>
 
     /// Made on the feed loop.
-    init(loop: Loop, tokens: TokenDirectory, feeds: FeedDirectory, audit: AuditQueue, connectionLimit: Int?) {
+    init(loop: Loop, tokens: TokenDirectory, feeds: FeedDirectory, audit: AuditQueue, status: GatewayStatus) {
         self.loop = loop
-        self.connectionLimit = connectionLimit
+        self.status = status
         self.audit = audit
         self.tokens = LoopBound(tokens, loop: loop)
         self.feeds = LoopBound(feeds, loop: loop)
@@ -52,7 +51,7 @@ struct FeedDesk: Sendable {
         _ answer: @escaping @Sendable (Admission) -> Void
     ) {
         guard let path = environments.first else {
-            if let connectionLimit, tokens.value.connections(of: principal.token.id) >= connectionLimit {
+            if let limit = status.connectionLimit, tokens.value.connections(of: principal.token.id) >= limit {
                 answer(.tooMany)
                 return
             }

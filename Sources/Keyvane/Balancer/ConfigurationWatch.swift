@@ -12,10 +12,14 @@ struct ConfigurationWatch: Sendable {
 
     let source: BalancerSource
     let service: BalancerService
+    let manager: ServiceManager
 
     @discardableResult
     func reload() async -> ConfigurationReload {
-        await service.reload(source.read)
+        manager.isReloading()
+        let result = await service.reload(source.read)
+        manager.isReady("Serving; configuration \(result.rawValue)")
+        return result
     }
 
     /// Until the task is cancelled.

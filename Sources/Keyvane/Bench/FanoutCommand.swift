@@ -54,12 +54,12 @@ struct FanoutCommand: AsyncParsableCommand {
         try await LoopGroup.withLoops(count: 1, name: "fleet") { loops in
             switch source {
             case .store:
-                try await BenchBackends.withBackends(try await database.settings(), channels: channels) { backends in
+                try await BenchBackends.withBackends(try database.settings(), channels: channels) { backends in
                     let publisher = CommitPublisher(backends, bytes: bytes)
                     try await serve(on: loops.loops[0], while: { await publisher.run() }) { _ in publisher }
                 }
             case .feed:
-                try await BenchBackends.withBackends(try await database.settings(), channels: channels) { backends in
+                try await BenchBackends.withBackends(try database.settings(), channels: channels) { backends in
                     let rows = try ChangeRows(backends, bytes: bytes)
                     let (channels, port) = (channels, backends.redisPort)
                     try await serve(on: loops.loops[0]) { FeedPublisher(rows, channels: channels, redisPort: port, on: $0) }

@@ -20,7 +20,7 @@ struct PrepareCommand: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
 
     func run() async throws {
-        try await BenchBackends.withBackends(try await database.settings(), channels: channels) { backends in
+        try await BenchBackends.withBackends(try database.settings(), channels: channels) { backends in
             let grant = Grant(workspace: "bench", permissions: [.read])
             let (_, text) = try await backends.store.createToken(description: "fleet", grants: [grant], expiresAt: nil, createdBy: "root")
             Terminal.line(text)

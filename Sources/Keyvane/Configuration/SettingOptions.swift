@@ -54,10 +54,15 @@ struct ProcessOptions: ParsableArguments {
     @Option(help: "YAML file with settings; flags and KEYVANE_* variables win over it.") var config: String?
     @OptionGroup var process: ProcessFlags
 
-    var checkConfig: Bool { process.checkConfig }
-
-    func settings(_ flags: [Setting: String]) async throws -> Settings {
-        try await process.settings(flags, file: config)
+    /// Starts the role, where more than a check is wanted.
+    func start(
+        _ role: RoleKind,
+        _ flags: [Setting: String],
+        compose: @Sendable (Role) async throws -> [Component]
+    ) async throws {
+        let source = process.source(role, flags, file: config)
+        guard let settings = try process.settings(of: source) else { return Terminal.line("The settings are valid.") }
+        try await Role.run(source, settings, compose: compose)
     }
 }
 
@@ -65,14 +70,27 @@ struct ProcessOptions: ParsableArguments {
 struct ProcessFlags: ParsableArguments {
     @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel: String?
     @Option(help: "json or text.") var logFormat: String?
-    @Flag(help: "Check the settings and exit.") var checkConfig = false
+    @Flag(help: "Check the settings and exit: 0 where they are good, 1 with everything that is wrong.") var checkConfig = false
 
-    func settings(_ flags: [Setting: String], file: String?) async throws -> Settings {
+    func source(_ role: RoleKind, _ flags: [Setting: String], file: String?) -> SettingsSource {
         let own = [Setting.logLevel: logLevel, .logFormat: logFormat].compactMapValues { $0 }
-        return try await Settings(
+        return SettingsSource(
+            role: role,
             flags: flags.merging(own) { _, own in own },
             environment: ProcessInfo.processInfo.environment,
             file: file
         )
+    }
+
+    /// nil where they were to be checked only, and are good.
+    ///
+    /// - Throws: everything that is wrong; a check that found something has failed, a start with it was wrongly asked for.
+    func settings(of source: SettingsSource) throws -> Settings? {
+        do {
+            let settings = try source.read()
+            return checkConfig ? nil : settings
+        } catch  where checkConfig {
+            throw RunError(error.description)
+        }
     }
 }

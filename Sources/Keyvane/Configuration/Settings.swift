@@ -1,31 +1,10 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-import ArgumentParser
 import Configuration
 import Foundation
 import Logging
 import Reactor
-import Store
-import SystemPackage
-
-/// A setting that is missing or can't be used; its text names the key and the remedy, never a secret's value.
-package struct SettingsError: Error, CustomStringConvertible {
-    package let description: String
-
-    init(_ setting: Setting, _ problem: String) {
-        description = "\(setting.key) (\(setting.variable), --\(setting.flag)): \(problem)"
-    }
-
-    init(_ problem: String) {
-        description = problem
-    }
-}
-
-extension Setting {
-    /// kebab-case, as on the command line.
-    var flag: String { key.map { $0.isUppercase ? "-\($0.lowercased())" : String($0) }.joined() }
-}
 
 /// The settings of one process. Immutable.
 package struct Settings: Sendable {
@@ -34,23 +13,24 @@ package struct Settings: Sendable {
     /// - Parameters:
     ///   - flags: what the command line gave.
     ///   - file: a YAML file; its keys are those of `Setting.all`.
-    package init(flags: [Setting: String], environment: [String: String], file: String?) async throws {
-        let given = flags.map { (AbsoluteConfigKey([$0.key.key]), ConfigValue(.string($0.value), isSecret: $0.key.isSecret)) }
+    package init(flags: [Setting: String], environment: [String: String], file: String?) throws(SettingsFaults) {
         let variables = environment.compactMap { name, value -> (String, String)? in
-            name.hasPrefix("KEYVANE_") ? (String(name.dropFirst("KEYVANE_".count)), value) : nil
+            // Empty is not set: what comes after it counts.
+            name.hasPrefix("KEYVANE_") && !value.isEmpty ? (String(name.dropFirst("KEYVANE_".count)), value) : nil
         }
         var providers: [any ConfigProvider] = [
-            InMemoryProvider(name: "command line", values: Dictionary(given) { first, _ in first }),
+            InMemoryProvider(name: "command line", values: Self.values(flags)),
             EnvironmentVariablesProvider(environmentVariables: Dictionary(variables) { first, _ in first }),
         ]
-        if let file {
-            do {
-                providers.append(try await FileProvider<YAMLSnapshot>(filePath: FilePath(file)))
-            } catch {
-                throw SettingsError("the configuration file \(file) can't be read: \(error)")
-            }
-        }
+        if let file { providers.append(InMemoryProvider(name: file, values: Self.values(try SettingsFile.read(file)))) }
         reader = ConfigReader(providers: providers)
+    }
+
+    private static func values(_ texts: [Setting: String]) -> [AbsoluteConfigKey: ConfigValue] {
+        let pairs = texts.filter { !$0.value.isEmpty }.map {
+            (AbsoluteConfigKey([$0.key.key]), ConfigValue(.string($0.value), isSecret: $0.key.isSecret))
+        }
+        return Dictionary(pairs) { first, _ in first }
     }
 
     /// The text as set, or the default; nil where there is neither. Empty counts as not set.
@@ -87,64 +67,47 @@ package struct Settings: Sendable {
     /// A positive whole number.
     package func count(_ setting: Setting, atMost limit: Int = Int.max) throws -> Int? {
         guard let text = text(setting) else { return nil }
-        guard let number = Int(text), number > 0 else { throw SettingsError(setting, "'\(text)' is no positive whole number") }
-        guard number <= limit else { throw SettingsError(setting, "must be at most \(limit)") }
+        try check(setting, text)
+        guard let number = Int(text), number <= limit else { throw SettingsError(setting, "must be at most \(limit)") }
         return number
     }
 
     /// In lower case; `*` alone is all of them.
     package func origins() throws -> Set<String> {
-        let origins = (text(.origins) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces).lowercased() }
-        for origin in origins where origin != "*" {
-            // A serialized origin has no path, and browsers send it just so (RFC 6454 section 6.2).
-            let parts = origin.split(separator: "/", omittingEmptySubsequences: false)
-            guard parts.count == 3, parts[0] == "http:" || parts[0] == "https:", parts[1].isEmpty, !parts[2].isEmpty else {
-                throw SettingsError(.origins, "'\(origin)' is no origin: write https://HOST[:PORT] without a path, or *")
-            }
-        }
-        return Set(origins)
+        let text = text(.origins) ?? ""
+        try check(.origins, text)
+        return Set(SettingKind.origins(in: text))
     }
 
     /// `500ms`, `6s`, `1m`, `90d`; a number without a unit is seconds.
     func duration(_ setting: Setting) throws -> Duration {
         let text = try required(setting)
-        guard let duration = Duration(reading: text) else {
-            throw SettingsError(setting, "'\(text)' is no duration: write 500ms, 6s or 1m")
-        }
+        try check(setting, text)
+        guard let duration = Duration(reading: text) else { throw SettingsError(setting, "'\(text)' is no duration") }
         return duration
     }
 
     /// How long something is kept; nil is for ever.
     func retention(_ setting: Setting) throws -> Duration? {
-        guard text(setting) != nil else { return nil }
-        let duration = try duration(setting)
-        guard duration >= RetentionPolicy.minimum else { throw SettingsError(setting, "must be at least 24h; leave it out to keep all") }
-        return duration
+        text(setting) == nil ? nil : try duration(setting)
     }
 
     func logLevel() throws -> Logger.Level {
         let text = try required(.logLevel)
-        guard let level = Logger.Level(rawValue: text) else {
-            throw SettingsError(.logLevel, "'\(text)' is none of: \(Setting.logLevel.summary)")
-        }
-        return level
+        try check(.logLevel, text)
+        return Logger.Level(rawValue: text) ?? .info
+    }
+
+    /// - Throws: what the kind of the setting has against the text.
+    private func check(_ setting: Setting, _ text: String) throws {
+        if let problem = setting.kind.problem(with: text) { throw SettingsError(setting, problem) }
     }
 
     /// True for JSON lines.
     func logsAsJSON(onTerminal: Bool) throws -> Bool {
-        switch text(.logFormat) {
-        case nil: return !onTerminal
-        case "json": return true
-        case "text": return false
-        case .some(let other): throw SettingsError(.logFormat, "'\(other)' is neither json nor text")
-        }
-    }
-
-    /// How long a request may wait for PostgreSQL.
-    func databaseTimeout() throws -> Duration {
-        let duration = try duration(.databaseTimeout)
-        guard duration >= .seconds(1), duration <= .seconds(60) else { throw SettingsError(.databaseTimeout, "must be 1s to 60s") }
-        return duration
+        guard let text = text(.logFormat) else { return !onTerminal }
+        try check(.logFormat, text)
+        return text == "json"
     }
 
     /// The master keys' text from the variable or the file.

@@ -12,23 +12,29 @@ import Telemetry
 /// What every role shares: settings, logs, metrics, loops, and an orderly end.
 struct Role: Sendable {
     let settings: Settings
+    let source: SettingsSource
     let name: String
     let logger: Logger
     let metrics: PrometheusRegistry
     let loops: LoopGroup
+    let manager: ServiceManager
+    let logLevel: LogLevel
     /// True once the stop was a SIGINT: don't wait for others to notice.
     let isHurried: @Sendable () -> Bool
 
     /// Sets the process up, runs the components that `compose` makes, and returns when all have ended.
     ///
-    /// - Parameter checkOnly: stop where everything is composed and nothing has begun.
     static func run(
-        _ kind: String,
+        _ source: SettingsSource,
         _ settings: Settings,
-        checkOnly: Bool,
         compose: @Sendable (Role) async throws -> [Component]
     ) async throws {
-        Logs.bootstrap(asJSON: try settings.logsAsJSON(onTerminal: isatty(STDERR_FILENO) == 1), level: try settings.logLevel())
+        let manager = try ServiceManager.ours()
+        let kind = source.role.rawValue
+        let logLevel = Logs.bootstrap(
+            asJSON: try settings.logsAsJSON(onTerminal: isatty(STDERR_FILENO) == 1),
+            level: try settings.logLevel()
+        )
         let metrics = PrometheusRegistry(help: MetricCatalog.help, buckets: MetricCatalog.buckets)
         metrics.registerProcessMetrics()
         metrics.register(.gauge, name: "keyvane_build_info", help: MetricCatalog.help["keyvane_build_info"] ?? "") {
@@ -39,22 +45,35 @@ struct Role: Sendable {
         var logger = Logger(label: kind)
         logger[metadataKey: "instance"] = .string(name)
         raiseDescriptorLimit(logger)
+        let unknown = source.unknownVariables
+        if !unknown.isEmpty {
+            logger.warning(
+                "These variables are no settings, and nobody reads them",
+                metadata: ["names": .string(unknown.joined(separator: " "))]
+            )
+        }
         let count = try settings.count(.loops) ?? LoopGroup.usableProcessors
         let hurried = Hurry()
         try await LoopGroup.withLoops(count: count, name: kind) { [logger] loops in
             let signals = try await Signals.watch(Signals.stop, on: loops.loops[0])
             let role = Role(
                 settings: settings,
+                source: source,
                 name: name,
                 logger: logger,
                 metrics: metrics,
                 loops: loops,
+                manager: manager,
+                logLevel: logLevel,
                 isHurried: { hurried.isSet }
             )
-            let components = try await compose(role)
-            guard !checkOnly else {
-                Terminal.line("The settings are valid.")
-                return
+            var components = try await compose(role)
+            if let patience = manager.patience {
+                // First, and so the last to end.
+                components.insert(
+                    Component("watchdog") { try await Watchdog(manager: manager, loops: loops).run(patience: patience) },
+                    at: 0
+                )
             }
             var configuration = ServiceGroupConfiguration(services: components, logger: logger)
             // The balancer of the containers around us kills after this; nothing of ours needs longer.
@@ -68,6 +87,7 @@ struct Role: Sendable {
                         if stopping { _exit(128 + number) }
                         stopping = true
                         if number == SIGINT { hurried.set() }
+                        manager.isStopping()
                         await group.triggerGracefulShutdown()
                     }
                 }
@@ -90,11 +110,12 @@ struct Role: Sendable {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Files and sockets that this process may have open.
-    static var descriptorLimit: Int {
+    /// Connections that a gateway may have: the files and sockets that this process may come to have open, less those for listeners, databases
+    /// and the log.
+    static var connectionRoom: Int {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
-        return Int(clamping: limit.rlim_cur)
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 - 256 }
+        return max(Int(clamping: limit.rlim_max) - 256, 64)
     }
 
     /// Sockets are descriptors: the soft limit is often 1,024 while the hard one allows many more.

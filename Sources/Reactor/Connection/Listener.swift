@@ -74,9 +74,10 @@ package final class Listener {
         arrivals.closeAll()
     }
 
-    /// The same without a loss: who waits to be accepted is taken in first, and handshakes under way go on to their end.
+    /// The same without a loss: who waits to be accepted is taken in first, or at a passed socket left to its next user, and handshakes under
+    /// way go on to their end.
     package func closeAfterAccepting() {
-        while accept() {}
+        while !socket.isPassed, accept() {}
         poll?.close()
         poll = nil
         arrivals.outliveListener()

@@ -29,6 +29,13 @@ package struct Descriptor: ~Copyable, Sendable {
         _ = setsockopt(number, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
     }
 
+    /// nil where the kernel doesn't know it for this descriptor.
+    func option(_ level: Int32, _ name: Int32) -> Int32? {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(number, level, name, &value, &length) == 0 ? value : nil
+    }
+
     /// No delay, and keepalive that finds a dead peer after 30 s and five probes 10 s apart.
     func setStreamOptions() {
         setOption(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
@@ -43,9 +50,7 @@ package struct Descriptor: ~Copyable, Sendable {
 
     /// The outcome of a non-blocking connect: 0, or its `errno`.
     var pendingError: Int32 {
-        var value: Int32 = 0
-        var length = socklen_t(MemoryLayout<Int32>.size)
-        return getsockopt(number, SOL_SOCKET, SO_ERROR, &value, &length) == 0 ? value : errno
+        option(SOL_SOCKET, SO_ERROR) ?? errno
     }
 
     private func name(_ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) -> SocketAddress? {

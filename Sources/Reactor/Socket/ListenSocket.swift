@@ -14,10 +14,13 @@ package final class ListenSocket: Sendable {
     package let address: SocketAddress
     /// Of a Unix socket.
     private let file: SocketFile?
+    /// Somebody else keeps it open and hands it to the next of us.
+    let isPassed: Bool
 
-    private init(_ descriptor: consuming Descriptor, address: SocketAddress, file: SocketFile? = nil) {
+    private init(_ descriptor: consuming Descriptor, address: SocketAddress, file: SocketFile? = nil, isPassed: Bool = false) {
         self.address = address
         self.file = file
+        self.isPassed = isPassed
         self.descriptor = descriptor
     }
 
@@ -49,6 +52,17 @@ package final class ListenSocket: Sendable {
         let first = try open(address, shared: isShared || count > 1, backlog: backlog)
         var sockets = [first]
         for _ in 1..<max(count, 1) { sockets.append(try open(first.address, shared: true, backlog: backlog)) }
+        return sockets
+    }
+
+    /// The same for a socket that was passed to us: `count` descriptors of it, one per loop, with one queue; whoever is free accepts.
+    package static func open(_ passed: PassedSocket, count: Int) throws(ReactorError) -> [ListenSocket] {
+        var sockets: [ListenSocket] = []
+        for _ in 0..<max(count, 1) {
+            let number = fcntl(passed.descriptor.number, F_DUPFD_CLOEXEC, 0)
+            guard number >= 0 else { throw ReactorError.system("listen on \(passed.address)", errno: errno) }
+            sockets.append(ListenSocket(Descriptor(owning: number), address: passed.address, isPassed: true))
+        }
         return sockets
     }
 

@@ -9,6 +9,8 @@ import Glibc
 extension ListenSocket {
     /// Sends new connections to a successor's socket. False, and nothing has changed: of the sockets on this address all `count` are ours.
     package func yield(count: Int) -> Bool {
+        // Who waits at a passed socket is its next user's by itself.
+        guard !isPassed else { return false }
         let total = sharers
         // The youngest stands last. When ours are closed there is none at this position any more, and the kernel spreads by hash again.
         guard total > count, cuv_steer_port(descriptor.number, UInt32(total - 1)) == 0 else { return false }

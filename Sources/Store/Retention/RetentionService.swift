@@ -8,6 +8,7 @@
 // whole; the state at every revision from there on, and the newest value of every name, stay.
 
 package import Logging
+import Synchronization
 
 /// What to keep; nil keeps for ever.
 package struct RetentionPolicy: Hashable, Sendable {
@@ -23,18 +24,23 @@ package struct RetentionPolicy: Hashable, Sendable {
     }
 }
 
-/// Trims now and then for as long as it runs.
-package struct RetentionService: Sendable {
+/// Trims now and then for as long as it runs. Its policy is guarded by its mutex.
+package final class RetentionService: Sendable {
     private static let interval = Duration.seconds(10 * 60)
 
     private let store: ConfigurationStore
-    private let policy: RetentionPolicy
+    private let policy: Mutex<RetentionPolicy>
     private let logger: Logger
 
     package init(store: ConfigurationStore, policy: RetentionPolicy, logger: Logger) {
         self.store = store
-        self.policy = policy
+        self.policy = Mutex(policy)
         self.logger = logger
+    }
+
+    /// Another policy, from the next round on.
+    package func configure(_ new: RetentionPolicy) {
+        policy.withLock { $0 = new }
     }
 
     /// Until the task is cancelled. What failed is tried again the next time; the log has one line when that begins, and one when it is over.
@@ -67,7 +73,7 @@ package struct RetentionService: Sendable {
         } catch {
             return .failed(error)
         }
-        let trimmed = await store.trim(policy)
+        let trimmed = await store.trim(policy.withLock { $0 })
         if trimmed.changes + trimmed.audits > 0 {
             logger.info(
                 "trimmed",

@@ -3,6 +3,7 @@
 
 import Foundation
 import Gateway
+import Reactor
 import Store
 import TestSupport
 import Testing
@@ -50,6 +51,41 @@ import Testing
                 return answer.hasPrefix("HTTP/1.1 101 ") ? socket : nil
             }
             second.reset()
+        }
+    }
+
+    @Test func otherLimitsAreForWhoeverComesNext() async throws {
+        try await GatewayFixture.with { gateway in
+            let page = "https://page.example"
+            @Sendable func status(_ fields: [String] = []) async throws -> (RawSocket, Int) {
+                let token = GatewayFixture.rootToken
+                let (socket, answer) = try await open(gateway, token: ([token] + fields).joined(separator: "\r\n"))
+                return (socket, Int(answer.split(separator: " ").dropFirst().first ?? "") ?? 0)
+            }
+            let (kept, first) = try await status()
+            let (_, foreign) = try await status(["Origin: \(page)"])
+            #expect(first == 101 && foreign == 403)
+            var configuration = GatewayConfiguration(listen: Endpoint(host: "127.0.0.1", port: 0), name: "gateway-1")
+            configuration.origins = .listed([page])
+            try gateway.service.configure(configuration)
+            // Each loop hears of it in its turn.
+            let paged = try await eventually("the page") {
+                let (socket, answer) = try await status(["Origin: \(page)"])
+                return answer == 101 ? socket : nil
+            }
+            configuration.maximumConnections = 1
+            try gateway.service.configure(configuration)
+            #expect(try await status().1 == 503)
+            // Who is there stays, though they are more than may come.
+            #expect(gateway.service.connections >= 2)
+            configuration.maximumConnections = 100
+            configuration.maximumConnectionsPerToken = 1
+            try gateway.service.configure(configuration)
+            #expect(try await status().1 == 503)
+            configuration.maximumConnectionsPerToken = nil
+            try gateway.service.configure(configuration)
+            #expect(try await status().1 == 101)
+            withExtendedLifetime((kept, paged)) {}
         }
     }
 

@@ -23,7 +23,7 @@ struct ImportRoutes: Sendable {
     let committer: Committer
     let watchers: WatcherDirectory
     /// Of a document; larger than that of other bodies.
-    let limit: Int
+    let limit: @Sendable () -> Int
 
     var routes: [APIRoute] {
         [.authorized(.put, EnvironmentRoutes.one + "/configuration", write)]
@@ -42,7 +42,7 @@ struct ImportRoutes: Sendable {
         let scope = try await call.environment()
         try scope.requireWrite()
         let precondition = try Precondition.configuration(call.request)
-        let input = try await call.input(Self.mediaTypes, limit: limit)
+        let input = try await call.input(Self.mediaTypes, limit: limit())
         let document = try Self.entries(input, format, mode)
         try Self.requireWrite(document, scope)
         if isDryRun { return try await preview(document, mode, secretNames, scope) }

@@ -28,12 +28,13 @@ struct LiveConfiguration: Sendable {
         return all.filter { !kept.contains($0) }.suffix(StickyCookies.formerLimit)
     }
 
-    /// The sockets of `wanted` in its order: those that are open already, and new ones for the rest.
+    /// The sockets of `wanted` in its order: those that are open already, those that were passed to us, and new ones for the rest.
     ///
     /// - Throws: `listen_failed`; what was opened here is closed again, and nothing else has changed.
     static func open(
         _ wanted: [ListenerConfiguration],
         keeping open: [OpenListener] = [],
+        passed: PassedSockets,
         count: Int
     ) throws(BalancerError) -> [OpenListener] {
         var rest = open
@@ -44,9 +45,14 @@ struct LiveConfiguration: Sendable {
                 continue
             }
             do throws(ReactorError) {
-                opened.append(
-                    OpenListener(bind: listener.bind, sockets: try ListenSocket.open(listener.bind, count: count, isShared: true))
-                )
+                let given = passed.socket(for: listener.bind, of: wanted.map(\.bind))
+                let sockets =
+                    if let given {
+                        try ListenSocket.open(given, count: count)
+                    } else {
+                        try ListenSocket.open(listener.bind, count: count, isShared: true)
+                    }
+                opened.append(OpenListener(bind: listener.bind, sockets: sockets))
             } catch {
                 throw BalancerError(.listenFailed, error.message, underlying: error)
             }

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What somebody may have meant.
-enum NearestKey {
+package enum NearestKey {
     /// The candidate that differs least, if it differs by a slip or two; case and the kind of dash are none.
-    static func find(_ word: String, among candidates: [String]) -> String? {
+    package static func find(_ word: String, among candidates: [String]) -> String? {
         let wanted = normalized(word)
         guard wanted.count <= 64 else { return nil }
         let distances = candidates.map { ($0, distance(wanted, normalized($0))) }

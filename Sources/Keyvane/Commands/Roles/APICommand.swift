@@ -20,7 +20,7 @@ struct APICommand: AsyncParsableCommand {
     @OptionGroup var process: ProcessOptions
 
     func run() async throws {
-        let settings = try await process.settings(instance.flags.merging([.drainDelay: drainDelay].compactMapValues { $0 }) { $1 })
-        try await Role.run("api", settings, checkOnly: process.checkConfig) { try await Composition.api($0) }
+        let flags = instance.flags.merging([.drainDelay: drainDelay].compactMapValues { $0 }) { $1 }
+        try await process.start(.api, flags) { try await Composition.api($0) }
     }
 }

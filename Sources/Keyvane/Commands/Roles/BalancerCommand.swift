@@ -46,20 +46,25 @@ struct BalancerCommand: AsyncParsableCommand {
             Setting.listen: listen, .discover: discover, .cluster: cluster, .admin: admin, .name: name, .accessLog: accessLog,
             .loops: loops,
         ].compactMapValues { $0 }
-        let settings = try await process.settings(flags, file: nil)
+        let settingsSource = process.source(.balancer, flags, file: nil)
+        let checked = try process.settings(of: settingsSource)
+        let settings = try checked ?? settingsSource.read()
         let origin = try config.map { .file($0) } ?? BalancerSource.Origin.flags(BalancerSource.flags(settings, pools: pool))
         let source = try BalancerSource(origin, settings: settings)
-        let configuration: BalancerConfiguration
+        let configuration = try configuration(source)
+        guard checked != nil else { return Terminal.line(config.map { "\($0) is good." } ?? "The settings are valid.") }
+        try await Role.run(settingsSource, settings) { try await Composition.balancer($0, configuration, from: source) }
+    }
+
+    private func configuration(_ source: BalancerSource) throws -> BalancerConfiguration {
         do throws(BalancerError) {
-            configuration = try source.read()
+            let configuration = try source.read()
+            try configuration.validate()
+            return configuration
         } catch {
             for fault in error.faults { Terminal.note("\(fault)") }
             guard let config else { throw SettingsError(error.message) }
             throw RunError("\(config) can't be used: \(error.faults.count) \(error.faults.count == 1 ? "fault" : "faults")")
-        }
-        if process.checkConfig, let config { Terminal.line("\(config) is good.") }
-        try await Role.run("balancer", settings, checkOnly: process.checkConfig) {
-            try await Composition.balancer($0, configuration, from: source)
         }
     }
 }

@@ -10,8 +10,8 @@ struct DatabaseOptions: ParsableArguments {
     @Option(help: "File with the master keys.") var masterKeysFile: String?
     @Option(help: "YAML file with settings; flags and KEYVANE_* variables win over it.") var config: String?
 
-    func settings() async throws -> Settings {
-        try await Settings(
+    func settings() throws -> Settings {
+        try Settings(
             flags: [Setting.postgres: postgres, .masterKeysFile: masterKeysFile].compactMapValues { $0 },
             environment: ProcessInfo.processInfo.environment,
             file: config

@@ -46,8 +46,10 @@ struct DevCommand: AsyncParsableCommand {
     func run() async throws {
         Logs.bootstrap(asJSON: isatty(STDERR_FILENO) == 0, level: .warning)
         // What the parts have to say in good times is of no use here, and in a demonstration their bad times are the point.
-        let environment = ProcessInfo.processInfo.environment.merging(["KEYVANE_LOG_LEVEL": demo ? "error" : "warning"]) { given, _ in given
+        var environment = ProcessInfo.processInfo.environment.merging(["KEYVANE_LOG_LEVEL": demo ? "error" : "warning"]) { given, _ in given
         }
+        // A service manager's words to this process are none for its parts.
+        for variable in ServiceManager.variables { environment[variable] = nil }
         let path = URL(fileURLWithPath: data ?? DataFolder.standardPath(environment: environment)).standardizedFileURL.path
         let folder = try DataFolder(path: path)
         let plan = DevCluster.Plan(

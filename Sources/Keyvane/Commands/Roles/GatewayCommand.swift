@@ -20,8 +20,7 @@ struct GatewayCommand: AsyncParsableCommand {
     @OptionGroup var process: ProcessOptions
 
     func run() async throws {
-        let settings = try await process.settings(instance.flags.merging(limits.flags) { $1 })
-        try await Role.run("gateway", settings, checkOnly: process.checkConfig) {
+        try await process.start(.gateway, instance.flags.merging(limits.flags) { $1 }) {
             try await Composition.gateway($0, echoes: limits.echo)
         }
     }

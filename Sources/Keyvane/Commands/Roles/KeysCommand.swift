@@ -49,7 +49,7 @@ struct KeysCommand: AsyncParsableCommand {
         @OptionGroup var database: DatabaseOptions
 
         func run() async throws {
-            let settings = try await database.settings()
+            let settings = try database.settings()
             let rotation = try await Composition.withStore(settings) { try await $0.rotateKeys() }
             let wrapped = rotation.projects - rotation.remaining.values.reduce(0, +)
             Terminal.line(

@@ -19,7 +19,7 @@ struct MigrateCommand: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
 
     func run() async throws {
-        try await Composition.withStore(try await database.settings()) { try await $0.migrate() }
+        try await Composition.withStore(try database.settings()) { try await $0.migrate() }
         Terminal.line("The schema is up to date.")
     }
 }

@@ -13,14 +13,14 @@ struct AdminOptions: ParsableArguments {
     @Option(help: "The user, where the listener has users; the password is in KEYVANE_ADMIN_PASSWORD.") var user: String?
     @Option(help: "PEM file of the authority that signed the listener's certificate.") var adminCa: String?
 
-    private static let address = Setting(key: "admin", fallback: "127.0.0.1:9100", summary: "the balancer's admin listener")
-    private static let user = Setting(key: "adminUser", fallback: nil, summary: "the user of the admin listener")
-    private static let password = Setting(key: "adminPassword", fallback: nil, summary: "the user's password", isSecret: true)
-    private static let authority = Setting(key: "adminCa", fallback: nil, summary: "the authority of its certificate")
+    private static let address = Setting("admin", .text, fallback: "127.0.0.1:9100", "the balancer's admin listener")
+    private static let user = Setting("adminUser", .text, "the user of the admin listener")
+    private static let password = Setting("adminPassword", .text, isSecret: true, "the user's password")
+    private static let authority = Setting("adminCa", .file, "the authority of its certificate")
 
     /// Lends a client for as long as the body runs.
     func withClient<Value: Sendable>(_ body: (AdminClient) async throws -> Value) async throws -> Value {
-        let settings = try await Settings(
+        let settings = try Settings(
             flags: [Self.address: admin, Self.user: user, Self.authority: adminCa].compactMapValues { $0 },
             environment: ProcessInfo.processInfo.environment,
             file: nil

@@ -55,7 +55,7 @@ struct CreateTokenCommand: AsyncParsableCommand {
 
     private func createRoot() async throws {
         let description = description ?? "made by keyvane token create --root"
-        let (record, text) = try await Composition.withRunningStore(try await database.settings()) { store in
+        let (record, text) = try await Composition.withRunningStore(try database.settings()) { store in
             try await store.createToken(description: description, grants: [.root], expiresAt: nil, isRoot: true, createdBy: "root")
         }
         Terminal.line(text)
