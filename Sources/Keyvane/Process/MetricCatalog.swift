@@ -11,6 +11,7 @@ enum MetricCatalog {
         "api_announcements_dropped_total": "Announcements left to the outbox, because Redis was away or the queue was full.",
         "api_announcement_queue_bytes": "Announcements that wait for Redis.",
         "api_audit_queue_bytes": "Audit rows of reads of secrets that wait for PostgreSQL.",
+        "api_rejected_logins_total": "Tokens refused: unknown ones, and all of clients that showed too many (limited).",
         "api_long_polls": "Requests that wait for a change.",
         // Store
         "store_transactions_total": "Mutations committed with at least one change.",
@@ -37,6 +38,7 @@ enum MetricCatalog {
         "gateway_gaps_total": "Holes in the messages of Redis that were read back from PostgreSQL.",
         "gateway_conflated_total": "Sockets that got the newest state in place of every change.",
         "gateway_behind_total": "Sockets that were further behind than the limit.",
+        "gateway_rejected_logins_total": "Tokens refused: unknown ones, and all of clients that showed too many (limited).",
         "gateway_closes_total": "Connections closed, by WebSocket close code.",
         "gateway_audit_queue_bytes": "Audit rows of subscriptions that wait for PostgreSQL.",
         // Balancer
@@ -52,6 +54,7 @@ enum MetricCatalog {
         "balancer_rejected_total": "Requests and connections that the balancer refused, by reason.",
         "balancer_retries_total": "Requests sent to another server after the first had failed.",
         "balancer_sticky_refused_total": "Sticky cookies that were not followed, by reason.",
+        "balancer_rejected_logins_total": "Admin logins refused: wrong passwords (unknown), and all after too many (limited).",
         "balancer_config_reloads_total": "Readings of the configuration, by result.",
         "balancer_bytes_total": "Bytes from and to servers.",
         "balancer_client_connections": "Open connections of clients by listener, tunnels among them; of HTTP/2 each stream.",
