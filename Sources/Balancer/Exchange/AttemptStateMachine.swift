@@ -10,7 +10,7 @@ package struct AttemptStateMachine: Sendable {
         /// A new connection, to the same server if it is still up: only the old connection was stale.
         case tryNewConnection(otherwise: Refusal)
         case refuse(Refusal)
-        /// The server's 503 to an upgrade: as `tryAnotherServer`, but otherwise its answer stands.
+        /// The server's 503 says that it did nothing: as `tryAnotherServer`, but otherwise its answer stands.
         case tryAnotherServerOrPassOn
         case passOn
     }
@@ -30,7 +30,7 @@ package struct AttemptStateMachine: Sendable {
     private var state = State.unsent
     private var attempts = 1
     private var hasReplayed = false
-    private var hasMovedUpgrade = false
+    private var hasMoved = false
 
     /// `isReplayable`: the request may reach a server twice.
     package init(isReplayable: Bool) {
@@ -74,8 +74,19 @@ package struct AttemptStateMachine: Sendable {
 
     /// An upgrade was answered 503: the server is full or draining, another one may not be.
     package mutating func upgradeRefused() -> Action {
-        guard !hasMovedUpgrade, attempts < Self.maxAttempts else { return .passOn }
-        hasMovedUpgrade = true
+        moveOn()
+    }
+
+    /// A request was answered 503 by a server that says that it is draining, which nobody had noticed yet: an event stream of a gateway that
+    /// was told to end a moment ago would otherwise fail for good.
+    package mutating func drainingAnswered() -> Action {
+        isReplayable ? moveOn() : .passOn
+    }
+
+    private mutating func moveOn() -> Action {
+        if case .beyondReplay = state { return .passOn }
+        guard !hasMoved, attempts < Self.maxAttempts else { return .passOn }
+        hasMoved = true
         attempts += 1
         state = .unsent
         return .tryAnotherServerOrPassOn

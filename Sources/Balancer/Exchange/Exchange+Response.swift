@@ -92,11 +92,19 @@ extension Exchange {
             if attempts.upgradeRefused() == .tryAnotherServerOrPassOn, retryElsewhere() {
                 return false
             }
+        case 503 where Self.isDraining(head, bytes):
+            if attempts.drainingAnswered() == .tryAnotherServerOrPassOn, retryElsewhere() {
+                return false
+            }
         default:
             break
         }
         respond(head, bytes, rest: rest, layout, place)
         return false
+    }
+
+    private static func isDraining(_ head: ResponseHead, _ bytes: Span<UInt8>) -> Bool {
+        head.fields.first(.keyvaneState).map { bytes.equalsIgnoringCase($0, "draining") } ?? false
     }
 
     private func respond(_ head: ResponseHead, _ bytes: Span<UInt8>, rest: Span<UInt8>, _ layout: RequestLayout, _ place: PoolView.Place) {

@@ -29,7 +29,13 @@ struct HTTPRefusal: Error, Equatable {
         detail: "Pages of this origin may not connect; see the origin list."
     )
 
-    static let draining = busy("This gateway is being drained; another one serves you.", code: "draining")
+    /// The field tells a balancer that has not heard of it yet to ask another gateway.
+    static let draining = HTTPRefusal(
+        status: 503,
+        code: "draining",
+        detail: "This gateway is being drained; another one serves you.",
+        fields: ["Keyvane-State": "draining", "Retry-After": "1"]
+    )
 
     static func busy(_ detail: String, code: String = "unavailable") -> HTTPRefusal {
         HTTPRefusal(status: 503, code: code, detail: detail, fields: ["Retry-After": "1"])

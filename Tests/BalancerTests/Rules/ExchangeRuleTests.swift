@@ -45,6 +45,21 @@ import Testing
         #expect(attempts.upgradeRefused() == .passOn)
     }
 
+    @Test func whatADrainingServerDeclinesMovesOnce() {
+        var get = AttemptStateMachine(isReplayable: true)
+        get.openingSent()
+        #expect(get.drainingAnswered() == .tryAnotherServerOrPassOn)
+        get.openingSent()
+        #expect(get.drainingAnswered() == .passOn)
+        var post = AttemptStateMachine(isReplayable: false)
+        post.openingSent()
+        #expect(post.drainingAnswered() == .passOn)
+        var streaming = AttemptStateMachine(isReplayable: true)
+        streaming.openingSent()
+        streaming.bodyMovedOn()
+        #expect(streaming.drainingAnswered() == .passOn)
+    }
+
     private func responding(persists: Bool = true, complete: Bool = true, status: Int = 200, ends: Bool = false) -> ExchangeStateMachine {
         var machine = ExchangeStateMachine(clientPersists: persists, requestComplete: complete)
         machine.responseBegan(status: status, serverPersists: true, endsWithConnection: ends, expectedContinue: false)

@@ -34,6 +34,9 @@ import Testing
                 return
             }
             #expect(body.contains("draining"))
+            // By this field the balancer asks another gateway, also for an event stream.
+            let stream = try await http.call("GET", "/v1/watch?environment=acme/web/production", fields: [("Accept", "text/event-stream")])
+            #expect(stream.status == 503 && stream.fields["keyvane-state"] == "draining")
             await drained
             // 100 sockets at 50 a second take two seconds; the last ones answer the close frame a little later.
             let taken = ContinuousClock.now - start
