@@ -61,9 +61,9 @@ def growth(meter, clients):
             continue
         before, after = ([statistics.median(column) for column in zip(*held)] for held in (warm, late))
         # Allocators keep what they once had. Watchers move between gateways with every fault.
-        if after[0] > before[0] * 1.25 + 16e6:
+        if after[0] > before[0] * 1.15 + 6e6:
             found.append(f"memory of {name} grew: {before[0] / 1e6:.1f} MB, then {after[0] / 1e6:.1f} MB")
-        if after[1] > before[1] + 2 * clients:
+        if after[1] > before[1] + clients:
             found.append(f"descriptors of {name} grew: {before[1]:.0f}, then {after[1]:.0f}")
         if after[2] > before[2] + 4:
             found.append(f"threads of {name} grew: {before[2]:.0f}, then {after[2]:.0f}")

@@ -148,6 +148,39 @@ package final class PostgresServer: Sendable {
         try await control(["restart"])
     }
 
+    // MARK: Backups
+
+    private var archive: String { "\(directory)/archive" }
+    private var copy: String { "\(directory)/copy" }
+
+    /// Keeps a dump of a database, by `pg_dump`.
+    package func backUp(database: String) async throws {
+        try await SpawnedCommand.run(
+            ["\(binaries)/pg_dump", "-h", directory, "-U", "postgres", "--format=custom", "--file=\(archive)", database]
+        )
+    }
+
+    /// Puts the dump in the place of what the database has, in one transaction, whoever is connected.
+    package func restore(database: String) async throws {
+        let how = ["--clean", "--if-exists", "--single-transaction", "--exit-on-error"]
+        try await SpawnedCommand.run(["\(binaries)/pg_restore", "-h", directory, "-U", "postgres"] + how + ["-d", database, archive])
+    }
+
+    /// Keeps a copy of the data folder, for which the server stops a moment.
+    package func copyData() async throws {
+        try await stop()
+        try await SpawnedCommand.run(["cp", "-a", "\(directory)/data", copy])
+        try await startAgain()
+    }
+
+    /// Stops the server, and starts it again with the data folder that was copied.
+    package func restoreData() async throws {
+        try await stop()
+        try await SpawnedCommand.run(["rm", "-rf", "\(directory)/data"])
+        try await SpawnedCommand.run(["cp", "-a", copy, "\(directory)/data"])
+        try await startAgain()
+    }
+
     private func control(_ arguments: [String]) async throws {
         // pg_ctl's restart reads the options of the last start from the data folder.
         let command =

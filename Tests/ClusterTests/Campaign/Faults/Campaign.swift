@@ -82,7 +82,7 @@ struct Campaign: Sendable {
                 balancer: rest.port,
                 gateways: state.gateways.map(\.port),
                 token: state.token,
-                blindToken: try await createBlindToken(rest),
+                blindToken: try await Self.createBlindToken(rest),
                 seed: seed,
                 wide: wide,
                 seededBug: seededBug
@@ -126,7 +126,7 @@ struct Campaign: Sendable {
         _ injector: FaultInjector
     ) async throws -> Report {
         let quiet = ContinuousClock.now
-        var histories = try await backends.histories(paths)
+        var histories = try await backends.database.histories(paths)
         let goals = Self.goals(histories)
         do {
             _ = try await eventually(within: .seconds(120), every: .milliseconds(100), "every watcher at its end") {
@@ -161,7 +161,7 @@ struct Campaign: Sendable {
     }
 
     /// The last revision that each kind of watcher can see.
-    private static func goals(_ histories: [EnvironmentHistory]) -> [Int: [Visibility: Int]] {
+    static func goals(_ histories: [EnvironmentHistory]) -> [Int: [Visibility: Int]] {
         let eyes = ["", "K_1"].flatMap { prefix in [true, false].map { Visibility(prefix: prefix, showsSecrets: $0) } }
         return Dictionary(
             uniqueKeysWithValues: histories.enumerated().map { index, history in
@@ -219,7 +219,7 @@ struct Campaign: Sendable {
         return (0..<environments).map { "acme/web/e\($0)" }
     }
 
-    private func createBlindToken(_ rest: PlainHTTP) async throws -> String {
+    static func createBlindToken(_ rest: PlainHTTP) async throws -> String {
         struct Token: Decodable { let token: String }
         let answer = try await rest.call("POST", "/v1/tokens", body: #"{"grants":[{"workspace":"acme","permissions":["read"]}]}"#)
         return try JSONDecoder().decode(Token.self, from: Data(answer.body)).token
@@ -231,47 +231,4 @@ struct CampaignBackends: Sendable {
     let database: PostgresDatabase
     let redis: RedisProcess
     let proxy: RedisProxy
-
-    /// The change tables of these environments; read by psql, apart from everything under test.
-    func histories(_ paths: [String]) async throws -> [EnvironmentHistory] {
-        var histories: [EnvironmentHistory] = []
-        for path in paths {
-            let found = try await database.sql(
-                "SELECT id || '|0-' || lpad(to_hex(origin_mark), 8, '0') FROM keyvane.environment WHERE path = '\(path)'"
-            )
-            guard let place = found.first?.split(separator: "|").map(String.init), place.count == 2 else {
-                throw DeadlinePassed("\(path) is not in PostgreSQL")
-            }
-            let rows = try await database.sql(
-                """
-                SELECT revision, first, last, revision || '-' || lpad(to_hex(mark), 8, '0'), name, kind, visible, version, \(ValueMark.sql)
-                FROM keyvane.change WHERE environment_id = '\(place[0])' ORDER BY revision
-                """
-            )
-            guard let history = EnvironmentHistory(path: path, origin: place[1], changes: try rows.map(Self.change)) else {
-                throw DeadlinePassed("the change table of \(path) is not consecutive")
-            }
-            histories.append(history)
-        }
-        return histories
-    }
-
-    private static func change(_ line: String) throws -> CommittedChange {
-        let columns = line.split(separator: "|", maxSplits: 8, omittingEmptySubsequences: false).map(String.init)
-        guard columns.count == 9, let revision = Int(columns[0]), let first = Int(columns[1]), let last = Int(columns[2]),
-            let version = Int(columns[7])
-        else { throw DeadlinePassed("a row of the change table: \(line)") }
-        let (isSecret, isSet) = (columns[5] == "secret", columns[6] == "t")
-        return CommittedChange(
-            revision: revision,
-            first: first,
-            last: last,
-            cursor: columns[3],
-            name: columns[4],
-            isSecret: isSecret,
-            isSet: isSet,
-            value: isSet && !isSecret ? columns[8] : nil,
-            version: version
-        )
-    }
 }

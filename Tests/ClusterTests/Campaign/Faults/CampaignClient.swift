@@ -23,6 +23,8 @@ final class CampaignClient {
         var frames = 0
         /// What no server may ever do to this client.
         var faults: [String] = []
+        /// Connections that were refused, or cut without a close frame; and attempts that failed.
+        var losses: [String] = []
 
         static func += (left: inout Totals, right: Totals) {
             left.connects += right.connects
@@ -30,6 +32,7 @@ final class CampaignClient {
             left.changes += right.changes
             left.frames += right.frames
             left.faults += right.faults
+            left.losses += right.losses
         }
     }
 
@@ -78,7 +81,9 @@ final class CampaignClient {
         Connector.connect(to: endpoint, on: loop, timeout: .seconds(5)) { [self] result in
             switch result {
             case .success(let connection): begin(connection)
-            case .failure: retry()
+            case .failure(let failure):
+                totals.losses.append("client \(number): \(failure)")
+                retry()
             }
         }
     }
@@ -157,6 +162,9 @@ final class CampaignClient {
         switch end {
         case .closed(let code?, let reason) where code >= 4400 && code != 4429: fault("closed with \(code) \(reason)")
         case .refused(let status, let body) where ![429, 502, 503, 504].contains(status): fault("refused with \(status) \(body)")
+        case .refused(let status, _) where !isStopped: totals.losses.append("client \(number): refused with \(status)")
+        // A drained event stream has announced its end by a message, in place of a close frame.
+        case .lost where !isStopped && announcedPause == nil: totals.losses.append("client \(number): lost")
         case .closed, .refused, .lost: break
         }
         retry()
