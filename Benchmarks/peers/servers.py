@@ -147,9 +147,13 @@ class Backends:
             "KEYVANE_POSTGRES": self.postgres, "KEYVANE_REDIS": f"redis://127.0.0.1:{redis}",
             "KEYVANE_MASTER_KEYS": f"bench:{base64.b64encode(secrets.token_bytes(32)).decode()}", "KEYVANE_LOG_LEVEL": "warning",
         }
-        prepare = [binary, "bench", "prepare", "--channels", "100"]
-        run = subprocess.run(prepare, env={**os.environ, **self.environment}, check=True, stdout=subprocess.PIPE, text=True)
-        self.token = run.stdout.strip()
+        self.token = self.prepare(binary, 100)
+
+    def prepare(self, binary, channels):
+        """Makes those of the environments e0, e1, … that are not there yet; returns a token that may read them."""
+        command = [binary, "bench", "prepare", "--channels", str(channels)]
+        run = subprocess.run(command, env={**os.environ, **self.environment}, check=True, stdout=subprocess.PIPE, text=True)
+        return run.stdout.strip()
 
     def sql(self, statement):
         return subprocess.run(["psql", "-XAtqc", statement, self.postgres], capture_output=True, text=True, check=True).stdout.strip()

@@ -37,6 +37,28 @@ import Testing
         }
     }
 
+    /// What docs/operations.md recommends for long logs.
+    @Test func aPartitionedLogIsTheSameLog() async throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let script = try String(contentsOf: root.appending(path: "docs/partition-change-log.sql"), encoding: .utf8)
+        try await StoreFixture.with { fixture in
+            var seen = [try await fixture.now()]
+            for number in 1...20 {
+                if number == 11 { try await fixture.database.sql("BEGIN; \(script) COMMIT;") }
+                _ = try await fixture.mutate([EntryChange(name: "NAME_\(number % 3)", op: .set("\(number)"), kind: .variable)])
+                seen.append(try await fixture.now())
+            }
+            let parts = try await fixture.database.sql("SELECT count(*) FROM pg_inherits WHERE inhparent = 'keyvane.change'::regclass")
+            #expect(parts == ["16"])
+            for (revision, state) in seen.enumerated() {
+                let found = try await fixture.store.state(environmentID: fixture.environmentID, at: Int64(revision))
+                #expect(found == state, "at \(revision)")
+            }
+            let page = try await fixture.store.changes(environmentID: fixture.environmentID, since: 0, limit: 100)
+            #expect(page.changes.map(\.revision) == (1...20).map(Int64.init))
+        }
+    }
+
     @Test func versionsComeInPages() async throws {
         try await StoreFixture.with { fixture in
             for number in 1...5 { try await fixture.set("A", "\(number)") }
