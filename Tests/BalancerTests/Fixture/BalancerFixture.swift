@@ -146,7 +146,7 @@ final class LogLines: Sendable {
 
         func log(event: LogEvent) {
             let text = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
-            lines.lines.withLock { $0.append("\(event.message) \(text)") }
+            lines.lines.withLock { $0.append("\(event.message) \(text) level=\(event.level)") }
         }
     }
 }

@@ -40,7 +40,9 @@ import Testing
             fixture.backends[0].become(.up)
             try await fixture.untilServer("api-1", is: "up")
             #expect(try await answers(fixture) == ["api-1", "api-2"])
-            #expect(fixture.log.all.contains { $0.contains("server changed its state") && $0.contains("state=down") })
+            let told = fixture.log.all.filter { $0.contains("server changed its state") }
+            #expect(told.contains { $0.contains("state=down") && $0.hasSuffix("level=warning") })
+            #expect(told.contains { $0.contains("state=up") && $0.hasSuffix("level=notice") })
         }
     }
 

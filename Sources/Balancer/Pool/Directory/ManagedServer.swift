@@ -242,7 +242,7 @@ final class ManagedServer {
         server.series.up.set(standing == .up ? 1 : 0)
         server.series.draining.set(standing == .drain || standing == .drained || standing == .draining ? 1 : 0)
         logger.log(
-            .notice,
+            standing == .down || standing == .ejected ? .warning : .notice,
             "server changed its state",
             [.pool: server.pool, .server: server.name, .state: standing.rawValue, .reason: reason]
         )
