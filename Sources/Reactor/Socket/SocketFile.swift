@@ -1,6 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import CUV
 import Glibc
 
 /// The file of a listening Unix socket, known by its inode: at its path another process's may stand meanwhile. Immutable; its socket's

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import COpenSSL
+import CUV
 import Glibc
 import Synchronization
 
