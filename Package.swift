@@ -204,7 +204,13 @@ let package = Package(
             ]
         ),
         .testTarget(name: "KeyvaneTests", dependencies: ["Balancer", "Keyvane", "KeyvaneClient", "Notifier", "Reactor"]),
-        .testTarget(name: "ClusterTests", dependencies: ["Keyvane", "KeyvaneClient", "Reactor", "TestSupport", "Wire"]),
+        .testTarget(
+            name: "ClusterTests",
+            dependencies: [
+                "Keyvane", "KeyvaneClient", "Reactor", "TestSupport", "Wire",
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

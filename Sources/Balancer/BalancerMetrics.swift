@@ -13,6 +13,9 @@ struct BalancerMetrics: Sendable {
     let retries = Counter(label: prefix + "retries_total")
     /// `balancer_config_reloads_total`.
     let reloads: [ConfigurationReload: Counter]
+    /// Wrong passwords at the admin listener, and those that came when no more were taken.
+    private let loginsUnknown: Counter
+    private let loginsLimited: Counter
     private let rejected: [String: Counter]
     private let stickyRefused: [StickyRefusal: Counter]
 
@@ -22,6 +25,9 @@ struct BalancerMetrics: Sendable {
                 ($0, Counter(label: Self.prefix + "config_reloads_total", dimensions: [("result", $0.rawValue)]))
             }
         )
+        let logins = Self.prefix + "rejected_logins_total"
+        loginsUnknown = Counter(label: logins, dimensions: [("reason", "unknown")])
+        loginsLimited = Counter(label: logins, dimensions: [("reason", "limited")])
         let reasons = HTTPFault.allCases.map(\.code) + Refusal.allCases.map(\.rawValue) + HTTP2Refusal.allCases.map(\.rawValue)
         rejected = Dictionary(
             uniqueKeysWithValues: Set(reasons + ArrivalFailure.codes).map {
@@ -37,6 +43,10 @@ struct BalancerMetrics: Sendable {
 
     func countRejected(_ reason: String) {
         rejected[reason]?.increment()
+    }
+
+    func countRejectedLogin(isLimited: Bool) {
+        (isLimited ? loginsLimited : loginsUnknown).increment()
     }
 
     func countRefusedPin(_ reason: StickyRefusal) {

@@ -25,6 +25,9 @@ package struct GatewayMetrics: Sendable {
     private let deliveryTime: Timer
     private let closes: [UInt16: Counter]
     private let otherCloses: Counter
+    /// Tokens that were refused, and those of clients that had shown too many already.
+    private let loginsUnknown: Counter
+    private let loginsLimited: Counter
 
     package init(factory: any MetricsFactory = MetricsSystem.factory) {
         openConnections = Gauge(label: "gateway_connections", factory: factory)
@@ -43,6 +46,9 @@ package struct GatewayMetrics: Sendable {
         }
         closes = Dictionary(uniqueKeysWithValues: codes.map { ($0, counter("\($0)")) })
         otherCloses = counter("other")
+        let rejected = "gateway_rejected_logins_total"
+        loginsUnknown = Counter(label: rejected, dimensions: [("reason", "unknown")], factory: factory)
+        loginsLimited = Counter(label: rejected, dimensions: [("reason", "limited")], factory: factory)
     }
 
     func connections(_ count: Int) { openConnections.record(count) }
@@ -53,6 +59,7 @@ package struct GatewayMetrics: Sendable {
     func gapsRead(_ count: Int) { gaps.increment(by: count) }
     func fellBehind() { fallenBehind.increment() }
     func conflated() { conflations.increment() }
+    func loginRejected(isLimited: Bool) { (isLimited ? loginsLimited : loginsUnknown).increment() }
 
     func closed(_ code: UInt16) {
         (closes[code] ?? otherCloses).increment()

@@ -14,6 +14,7 @@ struct Backends: Sendable {
     let notifier: NotifierConfiguration
     let authenticator: MessageAuthenticator
     let notifierMetrics: NotifierMetrics
+    let logins: LoginGuard
     private let kind: InstanceRecord.Role
 
     init(_ role: Role, kind: InstanceRecord.Role) throws {
@@ -44,6 +45,11 @@ struct Backends: Sendable {
             keys: keyRing.derivedKeys(label: "change-notifier").map { key in key.withUnsafeBytes { Array($0) } }
         )
         notifierMetrics = NotifierMetrics()
+        logins = LoginGuard(
+            rate: try settings.count(.failedLogins) ?? LoginGuard.usualRate,
+            trustedProxies: try settings.addressRanges(.trustedProxies),
+            logger: role.logger
+        )
         redis = RedisClient(notifier, on: role.loops.loops[0], metrics: notifierMetrics, logger: role.logger)
     }
 

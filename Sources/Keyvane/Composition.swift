@@ -43,6 +43,7 @@ enum Composition {
             redis: backends.redis,
             directory: InstanceDirectory(backends.redis, cluster: backends.notifier.cluster),
             watchers: WatcherDirectory(backends.redis, cluster: backends.notifier.cluster),
+            logins: backends.logins,
             metricsText: { metrics.render() },
             hooks: hooks,
             logger: role.logger
@@ -118,6 +119,7 @@ enum Composition {
                 gateway: role.name,
                 logger: role.logger
             ),
+            logins: backends.logins,
             hooks: hooks,
             loops: role.loops,
             logger: role.logger

@@ -56,12 +56,22 @@ func withAPI(
     patience: Duration = .seconds(25),
     logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
     hooks: APIHooks = APIHooks(),
+    logins: LoginGuard = LoginGuard(),
     configure: (inout APIConfiguration) -> Void = { _ in },
     _ body: (TestAPI) async throws -> Void
 ) async throws {
     guard let postgres else {
         try await withPostgres {
-            try await withAPI(redis: redis, postgres: $0, patience: patience, logger: logger, hooks: hooks, configure: configure, body)
+            try await withAPI(
+                redis: redis,
+                postgres: $0,
+                patience: patience,
+                logger: logger,
+                hooks: hooks,
+                logins: logins,
+                configure: configure,
+                body
+            )
         }
         return
     }
@@ -89,6 +99,7 @@ func withAPI(
             redis: client,
             directory: InstanceDirectory(client, cluster: "keyvane"),
             watchers: WatcherDirectory(client, cluster: "keyvane"),
+            logins: logins,
             metricsText: { registry.render() },
             hooks: hooks,
             metricsFactory: registry,

@@ -67,6 +67,22 @@ import Testing
         #expect(try settings.count(setting) == count)
     }
 
+    private static let ranges: [(String, Int?)] = [
+        ("", 0), ("10.0.0.0/8", 1), ("10.0.0.0/8, fd00::/8 ,127.0.0.1,unix:", 4), ("10.0.0.0/33", nil), ("balancer.internal", nil),
+        ("10.0.0.0/8 fd00::/8", nil), ("*", nil),
+    ]
+
+    @Test(arguments: ranges) func proxiesAreAddresses(_ text: String, _ count: Int?) throws {
+        let setting = try setting("trustedProxies")
+        let settings = try Settings(flags: [setting: text], environment: [:], file: nil)
+        guard let count else {
+            let error = #expect(throws: SettingsError.self) { try settings.addressRanges(setting) }
+            #expect(error?.description.contains("is no address range") == true)
+            return
+        }
+        #expect(try settings.addressRanges(setting).count == count)
+    }
+
     @Test func flagsWinOverVariablesOverTheFile() throws {
         let setting = try setting("messageRate")
         let file = try TemporaryFile("messageRate: 3\norigins: [https://a, 'https://b']\nname:\nloops: ~\n")
@@ -106,7 +122,8 @@ import Testing
         "postgres": "postgres://u:never-shown@[h/d", "databaseTimeout": "61s", "redis": "http://:never-shown@h",
         "masterKeys": "never-shown", "masterKeysFile": "/no/such.keys", "rootToken": "never-shown", "advertise": "h",
         "drainDelay": "1 week",
-        "maximumBody": "1MB", "maximumImport": "0", "origins": "a.example", "maximumConnections": "1000000000",
+        "maximumBody": "1MB", "maximumImport": "0", "origins": "a.example", "trustedProxies": "10.0.0.0/33", "failedLogins": "0",
+        "maximumConnections": "1000000000",
         "maximumConnectionsPerToken": "-1", "handshakeRate": "1000001", "maximumMessage": "16777217", "maximumEnvironments": "10001",
         "messageRate": "60001", "keepChanges": "23h", "keepAudit": "1", "loops": "0", "logLevel": "loud", "logFormat": "xml",
         "stickyKeys": "never-shown", "accessLog": "yes", "discover": "never-shown", "admin": "x",

@@ -181,7 +181,7 @@ package final class PostgresServer: Sendable {
         try await startAgain()
     }
 
-    private func control(_ arguments: [String]) async throws {
+    func control(_ arguments: [String]) async throws {
         // pg_ctl's restart reads the options of the last start from the data folder.
         let command =
             unprivileged + ["\(binaries)/pg_ctl", "-D", "\(directory)/data", "-l", "\(directory)/server.log", "-w", "-s"] + arguments

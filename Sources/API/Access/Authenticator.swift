@@ -9,17 +9,32 @@ import Store
 struct Authenticator: Sendable {
     let store: ConfigurationStore
     let cache: TokenCache
+    let logins: LoginGuard
+    let metrics: APIMetrics
 
-    func token(of request: Request) async throws -> TokenRecord {
+    func token(of request: Request, _ context: APIContext) async throws -> TokenRecord {
         // RFC 6750, section 3: no error code where no credentials came at all.
         guard let text = Self.tokenText(request.headers) else {
             throw Problem(.missingToken, "This needs a token. Send `Authorization: Bearer <token>`.")
                 .with { $0.headers[.wwwAuthenticate] = "Bearer realm=\"keyvane\"" }
         }
+        let client = logins.client(peer: context.peer, forwardedFor: request.headers[values: .forwardedFor])
+        if let seconds = logins.wait(repeating: text, from: client) { throw tooManyLogins(seconds) }
         let found = try await cache.token(TokenText.hash(text)) { () throws(StoreError) in try await store.authenticate(text) }
         if let found { return found }
+        if let seconds = logins.refused(text, from: client) { throw tooManyLogins(seconds) }
+        metrics.rejectedLogin(isLimited: false)
         throw Problem(.invalidToken, "This token is unknown, revoked or expired. Get a new one from an administrator.")
             .with { $0.headers[.wwwAuthenticate] = "Bearer realm=\"keyvane\", error=\"invalid_token\"" }
+    }
+
+    private func tooManyLogins(_ seconds: Int) -> Problem {
+        metrics.rejectedLogin(isLimited: true)
+        return Problem(
+            .tooManyFailedLogins,
+            "This token is unknown, revoked or expired, and so were too many others from this address. A valid one is answered at any time."
+        )
+        .with { $0.headers[.retryAfter] = "\(seconds)" }
     }
 
     /// The scheme is compared without case (RFC 9110, section 11.1). keyshade's clients send a header of their own.

@@ -32,7 +32,7 @@ struct AuthorizedCall: Sendable {
     /// - Throws: 401 where it has been revoked, or has expired, meanwhile.
     func renewed() async throws -> AuthorizedCall {
         var call = self
-        call.token = try await authenticator.token(of: request)
+        call.token = try await authenticator.token(of: request, context)
         return call
     }
 

@@ -5,6 +5,7 @@ import HTTPTypes
 
 extension HTTPField.Name {
     static let requestID = known("X-Request-Id")
+    static let forwardedFor = known("X-Forwarded-For")
     static let traceParent = known("traceparent")
     static let keyshadeToken = known("x-keyshade-token")
     static let idempotencyKey = known("Idempotency-Key")

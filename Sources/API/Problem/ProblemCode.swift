@@ -31,6 +31,8 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case invalidParameter = "invalid_parameter"
     case environmentTooLarge = "environment_too_large"
     case idempotencyKeyReused = "idempotency_key_reused"
+    // 429: wrong tokens, over and over.
+    case tooManyFailedLogins = "too_many_failed_logins"
     // 500 and 503: ours. Everything before is the caller's to mend.
     case internalError = "internal_error"
     case unavailable = "unavailable"
@@ -49,6 +51,7 @@ package enum ProblemCode: String, CaseIterable, Sendable {
         case .bodyTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType
         case .invalidBody, .invalidName, .invalidParameter, .environmentTooLarge, .idempotencyKeyReused: .unprocessableContent
+        case .tooManyFailedLogins: .tooManyRequests
         case .internalError: .internalServerError
         case .unavailable: .serviceUnavailable
         }

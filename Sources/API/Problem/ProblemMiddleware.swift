@@ -17,6 +17,7 @@ struct ProblemMiddleware: RouterMiddleware {
     ) async throws -> Response {
         let problem: Problem
         do {
+            guard Self.isExact(request.uri.path) else { throw Self.noSuchPath }
             return try await next(request, context)
         } catch let error as Problem {
             problem = error
@@ -34,11 +35,18 @@ struct ProblemMiddleware: RouterMiddleware {
         return problem.response()
     }
 
+    private static let noSuchPath = Problem(.notFound, "There is no such path. The paths are listed in the REST documentation.")
+
+    /// The router takes `//metrics` and `/metrics/` for `/metrics`; whoever stands in front of us and decides by path doesn't.
+    private static func isExact(_ path: String) -> Bool {
+        let bytes = path.utf8
+        guard bytes.last == UInt8(ascii: "/"), bytes.count > 1 else { return !path.contains("//") }
+        return path == "/health/" || path == "/console/"
+    }
+
     /// RFC 9110, section 15.5.6: a path that exists answers a wrong method with 405 and what it has.
     private func unmatched(_ request: Request, _ context: APIContext) -> Problem {
-        guard let (pattern, allow) = routes.match(request.uri.path) else {
-            return Problem(.notFound, "There is no such path. The paths are listed in the REST documentation.")
-        }
+        guard let (pattern, allow) = routes.match(request.uri.path) else { return Self.noSuchPath }
         context.coreContext.endpointPath.value = pattern
         return Problem(.methodNotAllowed, "This path has no such method; it has \(allow).").with { $0.headers[.allow] = allow }
     }

@@ -26,6 +26,9 @@ final class APIMetrics: Sendable {
     /// Records of reads that wait for PostgreSQL.
     let auditQueueBytes: Meter
     let longPolls: Meter
+    /// Tokens that were refused, and those of clients that had shown too many already.
+    private let loginsUnknown: Counter
+    private let loginsLimited: Counter
 
     init(factory: any MetricsFactory) {
         self.factory = factory
@@ -33,6 +36,13 @@ final class APIMetrics: Sendable {
         announcementQueueBytes = Meter(label: "api_announcement_queue_bytes", factory: factory)
         auditQueueBytes = Meter(label: "api_audit_queue_bytes", factory: factory)
         longPolls = Meter(label: "api_long_polls", factory: factory)
+        let rejected = "api_rejected_logins_total"
+        loginsUnknown = Counter(label: rejected, dimensions: [("reason", "unknown")], factory: factory)
+        loginsLimited = Counter(label: rejected, dimensions: [("reason", "limited")], factory: factory)
+    }
+
+    func rejectedLogin(isLimited: Bool) {
+        (isLimited ? loginsLimited : loginsUnknown).increment()
     }
 
     /// Series that are there before their first request: a rate needs a value to rise from.

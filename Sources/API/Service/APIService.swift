@@ -45,6 +45,7 @@ package final class APIService: Sendable {
 
     /// - Parameters:
     ///   - redis: for health checks; the caller runs it, as it runs the store, longer than this service.
+    ///   - logins: what wrong tokens are counted in.
     ///   - metricsText: what `/metrics` answers.
     /// - Throws: `tls_files_invalid`, where a file of `configuration.tls` can't be used.
     package init(
@@ -54,6 +55,7 @@ package final class APIService: Sendable {
         redis: RedisClient,
         directory: InstanceDirectory,
         watchers: WatcherDirectory,
+        logins: LoginGuard = LoginGuard(),
         metricsText: @escaping @Sendable () -> [UInt8],
         hooks: APIHooks = APIHooks(),
         metricsFactory: any MetricsFactory = MetricsSystem.factory,
@@ -107,10 +109,11 @@ package final class APIService: Sendable {
             OpenAPIRoutes().routes,
             health.routes,
         ].flatMap { $0 }
+        let authenticator = Authenticator(store: store, cache: tokens, logins: logins, metrics: metrics)
         let address = Latch<ListenAddress>()
         let connections = Self.connections(configuration)
         let application = Application(
-            router: Self.router(routes, Authenticator(store: store, cache: tokens), audit, live, metrics),
+            router: Self.router(routes, authenticator, audit, live, metrics),
             server: tls?.builder(connections) ?? .http1(configuration: connections),
             configuration: ApplicationConfiguration(address: .hostname(configuration.host, port: configuration.port), backlog: 1_024),
             onServerRunning: { channel in
@@ -291,7 +294,7 @@ package final class APIService: Sendable {
                     let call = AuthorizedCall(
                         request: request,
                         context: context,
-                        token: try await authenticator.token(of: request),
+                        token: try await authenticator.token(of: request, context),
                         authenticator: authenticator,
                         audit: audit,
                         bodyLimit: configuration.current.maximumBodyBytes

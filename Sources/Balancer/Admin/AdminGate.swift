@@ -13,7 +13,12 @@ final class AdminGate {
     private let bind: Endpoint?
     /// Under the tokens in forms; ends with the process, and so do they.
     private let formKey = SymmetricKey(size: .bits256)
-    private var throttle = LoginThrottle()
+    private var addresses = LoginThrottle()
+    /// By name, for guesses that come from many addresses at once.
+    private var names = LoginThrottle(attempts: LoginThrottle.attemptsOfName)
+    /// From where a user has shown the right password: strangers who guess his name don't keep him out there.
+    private var familiar: Set<String> = []
+    private static let mostFamiliar = 1_024
 
     init(_ users: AdminUsers, bind: Endpoint?) {
         self.users = users
@@ -46,26 +51,46 @@ final class AdminGate {
         if !request.method.isSafe, let refusal = crossSite(request) { return .failure(Refused(refusal)) }
         guard localNames == nil else { return .success(.local) }
         let address = request.peer.map(Self.place) ?? ""
-        if let seconds = throttle.wait(of: address, at: now) {
-            let detail = "too many wrong passwords from this address; try again in \(seconds) s"
-            return .failure(Refused(.problem(429, code: "too_many_attempts", detail).with("Retry-After", "\(seconds)")))
-        }
+        if let seconds = addresses.wait(of: address, at: now) { return .failure(Self.tooMany("from this address", seconds)) }
         guard let authorization = request.authorization else {
             return .failure(Refused(Self.challenge("who are you? This needs a user's name and password")))
         }
-        guard let visitor = users.visitor(showing: authorization) else {
-            throttle.failed(address, at: now)
-            return .failure(Refused(Self.challenge("the name or the password is wrong")))
+        let shown = BasicCredentials(authorization)
+        // A name can be as long as a head; its hash can't.
+        let name = "\(shown?.name.hashValue ?? 0)"
+        let acquaintance = "\(name) \(address)"
+        if !familiar.contains(acquaintance), let seconds = names.wait(of: name, at: now) {
+            return .failure(Self.tooMany("for this name", seconds))
         }
+        guard let shown, let visitor = users.visitor(showing: shown) else {
+            addresses.failed(address, at: now)
+            names.failed(name, at: now)
+            let isLast = addresses.wait(of: address, at: now) != nil
+            return .failure(Refused(Self.challenge("the name or the password is wrong"), login: isLast ? .lastAttempt : .wrong))
+        }
+        if familiar.count >= Self.mostFamiliar { familiar = [] }
+        familiar.insert(acquaintance)
         return .success(visitor)
+    }
+
+    private static func tooMany(_ whose: String, _ seconds: Int) -> Refused {
+        let detail = "too many wrong passwords \(whose); try again in \(seconds) s"
+        return Refused(.problem(429, code: "too_many_attempts", detail).with("Retry-After", "\(seconds)"), login: .limited)
     }
 
     /// An answer instead of a visitor.
     struct Refused: Error {
-        let answer: AdminAnswer
+        /// A password that was wrong, or came when no more were taken.
+        enum Login {
+            case wrong, lastAttempt, limited
+        }
 
-        init(_ answer: AdminAnswer) {
+        let answer: AdminAnswer
+        let login: Login?
+
+        init(_ answer: AdminAnswer, login: Login? = nil) {
             self.answer = answer
+            self.login = login
         }
     }
 

@@ -1,6 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import Reactor
 import Wire
 
@@ -38,9 +39,18 @@ final class AdminSite {
             return
         }
         switch gate.admit(request, at: host.loop.milliseconds) {
-        case .failure(let refused): done(refused.answer)
+        case .failure(let refused):
+            if let login = refused.login { note(login, request) }
+            done(refused.answer)
         case .success(let visitor): answer(path, request, visitor, done)
         }
+    }
+
+    private func note(_ login: AdminGate.Refused.Login, _ request: AdminRequest) {
+        host.settings.metrics.countRejectedLogin(isLimited: login == .limited)
+        // Once for each run of guesses, not for each guess.
+        guard login == .lastAttempt else { return }
+        host.settings.logger.log(.warning, "too many wrong passwords from one address", [.client: request.peer?.host ?? "-"])
     }
 
     private func refused(_ refusal: Refusal, _ request: AdminRequest) -> AdminAnswer {

@@ -48,22 +48,33 @@ struct AdminUsers: Sendable {
         return String(line)
     }
 
-    /// Who shows `Authorization: Basic …` (RFC 7617); nil for a wrong name or password, or another scheme.
-    func visitor(showing authorization: String) -> AdminVisitor? {
-        let parts = authorization.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "basic",
-            let bytes = Base64Text.decode(Array(parts[1].utf8).span), let colon = bytes.firstIndex(of: 0x3A)
-        else { return nil }
-        let name = String(decoding: bytes[..<colon], as: UTF8.self)
-        let known = entries.first { $0.name == name }
+    /// Nil for a wrong name or password.
+    func visitor(showing credentials: BasicCredentials) -> AdminVisitor? {
+        let known = entries.first { $0.name == credentials.name }
         // MACs of equal length, compared in constant time; nothing tells how much of a password was right.
         let isRight = HMAC<SHA256>.isValidAuthenticationCode(
             known?.code ?? nobody,
-            authenticating: Array(bytes[(colon + 1)...]),
+            authenticating: credentials.password,
             using: key
         )
         guard isRight, let known else { return nil }
         return AdminVisitor(name: known.name, role: known.role)
+    }
+}
+
+/// What `Authorization: Basic …` says (RFC 7617).
+struct BasicCredentials {
+    let name: String
+    let password: [UInt8]
+
+    /// Nil for another scheme, and for what can't be read.
+    init?(_ authorization: String) {
+        let parts = authorization.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "basic",
+            let bytes = Base64Text.decode(Array(parts[1].utf8).span), let colon = bytes.firstIndex(of: 0x3A)
+        else { return nil }
+        name = String(decoding: bytes[..<colon], as: UTF8.self)
+        password = Array(bytes[(colon + 1)...])
     }
 }
 

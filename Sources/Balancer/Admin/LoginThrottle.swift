@@ -1,10 +1,12 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-/// Slows the guessing of passwords: an address may be wrong a few times at once, and then once in a while. A value of the gate's; times are
-/// milliseconds of any clock that doesn't go back.
+/// Slows the guessing of passwords: an address, or whoever uses a name, may be wrong a few times at once, and then once in a while. A value of
+/// the gate's; times are milliseconds of any clock that doesn't go back.
 package struct LoginThrottle: Sendable {
     package static let attempts = 10
+    /// Of one name, from anywhere. A single address never uses them up: it earns no more attempts than the name does.
+    package static let attemptsOfName = 50
     /// One more attempt each time this has passed.
     package static let refill: UInt64 = 6_000
     /// Addresses that are remembered; an attacker with more than these pays with connections.
@@ -16,13 +18,16 @@ package struct LoginThrottle: Sendable {
     }
 
     private var buckets: [String: Bucket] = [:]
+    private let attempts: Int
 
-    package init() {}
+    package init(attempts: Int = Self.attempts) {
+        self.attempts = attempts
+    }
 
     /// Seconds until this address may try again; nil: now.
     package mutating func wait(of address: String, at now: UInt64) -> Int? {
         forgive(address, at: now)
-        guard let bucket = buckets[address], bucket.failures >= Self.attempts else { return nil }
+        guard let bucket = buckets[address], bucket.failures >= attempts else { return nil }
         let next = bucket.since + Self.refill
         return max(1, Int((next - min(next, now) + 999) / 1000))
     }

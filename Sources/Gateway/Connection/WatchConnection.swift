@@ -28,15 +28,18 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
     private var liveCount: Int32 = 0
     /// Names it among the loop's connections.
     private let number: UInt32
+    /// Whose wrong token it would be.
+    private let client: LoginClient
     private var closeCode: UInt16 = 0
     private let format: WatchFormat
     private var isFinishing = false
 
     /// Takes over a connection, which counts as open already.
-    init(_ connection: Connection, principal: Principal?, format: WatchFormat, on owner: SocketLoop) {
+    init(_ connection: Connection, principal: Principal?, from client: LoginClient, format: WatchFormat, on owner: SocketLoop) {
         self.connection = connection
         self.owner = owner
         self.principal = principal
+        self.client = client
         self.format = format
         session = WatchSessionStateMachine(isAuthenticated: principal != nil, format: format, limits: owner.configuration.limits)
         parser = WebSocketParser(
@@ -251,7 +254,7 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
     private func authenticate(_ token: String) {
         let bound = LoopBound(self, loop: owner.loop)
         let desk = owner.desk
-        desk.admit(token, to: []) { admission in
+        desk.admit(token, from: client, to: []) { admission in
             bound.loop.post { bound.value.authenticated(admission) }
         }
     }
@@ -274,6 +277,8 @@ final class WatchConnection: ConnectionHandler, OutletOwner, Overdue, LoopSocket
             perform(held)
         case .unauthorized, .refused:
             perform(session.authenticationFailed(.notAuthenticated, "the token is not valid"))
+        case .limited:
+            perform(session.authenticationFailed(.tooFast, "the token is not valid, and so were too many others from this address"))
         case .unavailable:
             perform(session.authenticationFailed(.tryAgainLater, "tokens cannot be checked right now"))
         case .tooMany:

@@ -23,6 +23,15 @@ struct HTTPRefusal: Error, Equatable {
         fields: ["WWW-Authenticate": "Bearer"]
     )
 
+    static func tooManyLogins(_ seconds: Int) -> HTTPRefusal {
+        HTTPRefusal(
+            status: 429,
+            code: "too_many_failed_logins",
+            detail: "The token is not valid, and so were too many others from this address. A valid one is let in at any time.",
+            fields: ["Retry-After": "\(seconds)"]
+        )
+    }
+
     static let originNotAllowed = HTTPRefusal(
         status: 403,
         code: "origin_not_allowed",

@@ -198,6 +198,15 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         return owner.configuration.origins.allows(origin, host: host) ? origin : nil
     }
 
+    /// Whose token it is that may turn out to be wrong.
+    private func client(of head: RequestHead) -> LoginClient {
+        var lines: [String] = []
+        for line in head.fields.all(.xForwardedFor) { lines.append(buffer.span.string(line)) }
+        // Of a Unix socket the peer has no address.
+        let peer = connection.remoteAddress.flatMap { $0.port == nil ? nil : $0.host }
+        return owner.desk.logins.client(peer: peer, forwardedFor: lines)
+    }
+
     /// What was asked for, where this gateway lets one more connection in; nil: it was refused.
     private func letIn<Value>(_ read: (Span<UInt8>) throws(HTTPRefusal) -> Value) -> Value? {
         do throws(HTTPRefusal) {
@@ -220,8 +229,9 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         let origins = owner.configuration.origins
         let request = letIn { bytes throws(HTTPRefusal) in try SocketIORequest(head, in: bytes, origins: origins) }
         guard let request, let identity else { return }
+        let client = client(of: head)
         let rest = takeRest(behind: length)
-        let session = SocketIOConnection(connection, token: request.token, on: owner)
+        let session = SocketIOConnection(connection, token: request.token, from: client, on: owner)
         session.begin(request.answer(to: identity), identity, received: rest)
     }
 
@@ -246,30 +256,33 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         let configuration = owner.configuration
         let request = letIn { bytes throws(HTTPRefusal) in try WatchRequest(head, in: bytes, configuration: configuration) }
         guard let request else { return }
+        let client = client(of: head)
         buffer.removeFirst(length)
         guard let token = request.token else {
-            handOver(request, nil)
+            handOver(request, nil, from: client)
             return
         }
         wait()
         let bound = LoopBound(self, loop: owner.loop)
-        owner.desk.admit(token, to: request.requests.map(\.environment)) { admission in
-            bound.loop.post { bound.value.admitted(admission, request) }
+        owner.desk.admit(token, from: client, to: request.requests.map(\.environment)) { admission in
+            bound.loop.post { bound.value.admitted(admission, request, from: client) }
         }
     }
 
-    private func admitted(_ admission: FeedDesk.Admission, _ request: WatchRequest) {
+    private func admitted(_ admission: FeedDesk.Admission, _ request: WatchRequest, from client: LoginClient) {
         let refusal: HTTPRefusal
         switch admission {
         case .admitted(let principal):
             if case .waiting = state, !owner.status.isDraining {
-                handOver(request, principal)
+                handOver(request, principal, from: client)
                 return
             }
             owner.desk.released(principal)
             refusal = .draining
         case .unauthorized:
             refusal = .unauthorized
+        case .limited(let seconds):
+            refusal = .tooManyLogins(seconds)
         case .tooMany:
             refusal = .busy("The token has all the connections to this gateway that it may have.", code: "too_many_connections")
         case .unavailable:
@@ -288,10 +301,10 @@ final class HandshakeConnection: ConnectionHandler, Overdue {
         if case .waiting = state { refuse(refusal) }
     }
 
-    private func handOver(_ request: WatchRequest, _ principal: Principal?) {
+    private func handOver(_ request: WatchRequest, _ principal: Principal?, from client: LoginClient) {
         guard let identity else { return }
         let rest = takeRest(behind: 0)
-        let watch = WatchConnection(connection, principal: principal, format: request.format, on: owner)
+        let watch = WatchConnection(connection, principal: principal, from: client, format: request.format, on: owner)
         watch.begin(request.answer(to: identity), identity, requests: request.requests, received: rest)
     }
 

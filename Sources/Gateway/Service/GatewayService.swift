@@ -4,7 +4,7 @@
 package import Logging
 package import Notifier
 package import Reactor
-import Store
+package import Store
 import Synchronization
 
 /// How the gateway hears of changes.
@@ -38,6 +38,7 @@ package final class GatewayService: Sendable {
     private let source: any ConfigurationSource
     private let doorbell: Doorbell?
     private let ledger: WatcherLedgerWriter?
+    private let logins: LoginGuard
     private let pulse: LedgerPulse
     private let loops: LoopGroup
     private let logger: Logger
@@ -54,6 +55,7 @@ package final class GatewayService: Sendable {
         source: any ConfigurationSource,
         doorbell: Doorbell?,
         ledger: WatcherLedgerWriter? = nil,
+        logins: LoginGuard = LoginGuard(),
         hooks: GatewayHooks = GatewayHooks(),
         loops: LoopGroup,
         metrics: GatewayMetrics = GatewayMetrics(),
@@ -61,6 +63,7 @@ package final class GatewayService: Sendable {
     ) {
         self.configuration = configuration
         self.hooks = hooks
+        self.logins = logins
         self.source = source
         self.doorbell = doorbell
         self.ledger = ledger
@@ -115,8 +118,8 @@ package final class GatewayService: Sendable {
         self.identity.withLock { $0 = identity }
         let listenSockets = try ListenSocket.open(configuration.listen, count: loops.loops.count)
         let feedLoop = loops.loops[0]
-        let (configuration, source, queue, audit, status, sockets, pulse, metrics, logger) =
-            (configuration, source, queue, audit, status, sockets, pulse, metrics, logger)
+        let (configuration, source, queue, audit, logins, status, sockets, pulse, metrics, logger) =
+            (configuration, source, queue, audit, logins, status, sockets, pulse, metrics, logger)
         let room = try await feedLoop.run {
             LoopBound(
                 FeedRoom(
@@ -139,6 +142,8 @@ package final class GatewayService: Sendable {
                 tokens: room.value.tokens,
                 feeds: room.value.feeds,
                 audit: audit,
+                logins: logins,
+                metrics: metrics,
                 status: status
             )
         }

@@ -19,6 +19,8 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
     private let owner: SocketLoop
     private let outlet: Outlet
     private let token: String?
+    /// Whose wrong token it would be.
+    private let client: LoginClient
     private var session: SocketIOSessionStateMachine
     private var parser = WebSocketParser(role: .server, maximumMessage: SocketIOConnection.maximumPayload)
     /// Of a token that was found good at a registration.
@@ -31,10 +33,11 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
     private var isFinishing = false
 
     /// Takes over a connection, which counts as open already.
-    init(_ connection: Connection, token: String?, on owner: SocketLoop) {
+    init(_ connection: Connection, token: String?, from client: LoginClient, on owner: SocketLoop) {
         self.connection = connection
         self.owner = owner
         self.token = token
+        self.client = client
         let configuration = owner.configuration
         let timing = SocketIOSessionStateMachine.Timing(
             pingInterval: UInt32(configuration.pingInterval.wholeMilliseconds / 1000),
@@ -216,7 +219,7 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
     private func authenticate() {
         guard let token else { return }
         let bound = LoopBound(self, loop: owner.loop)
-        owner.desk.admit(token, to: []) { admission in
+        owner.desk.admit(token, from: client, to: []) { admission in
             bound.loop.post { bound.value.authenticated(admission) }
         }
     }
@@ -233,6 +236,8 @@ final class SocketIOConnection: ConnectionHandler, OutletOwner, Overdue, LoopSoc
             perform(session.authenticated())
         case .unauthorized, .refused:
             perform(session.authenticationFailed(HTTPRefusal.unauthorized.detail))
+        case .limited(let seconds):
+            perform(session.authenticationFailed(HTTPRefusal.tooManyLogins(seconds).detail))
         case .tooMany:
             perform(session.authenticationFailed("The token has all the connections to this gateway that it may have."))
         case .unavailable:

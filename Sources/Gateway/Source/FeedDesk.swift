@@ -9,6 +9,8 @@ struct FeedDesk: Sendable {
     enum Admission: Sendable {
         case admitted(Principal)
         case unauthorized
+        /// The same, and too many others from there were, too: seconds to wait.
+        case limited(Int)
         case refused(AttachRefusal, EnvironmentPath)
         /// The token has all the connections that it may have.
         case tooMany
@@ -21,23 +23,48 @@ struct FeedDesk: Sendable {
     private let status: GatewayStatus
     private let tokens: LoopBound<TokenDirectory>
     private let feeds: LoopBound<FeedDirectory>
+    let logins: LoginGuard
+    private let metrics: GatewayMetrics
 
     /// Made on the feed loop.
-    init(loop: Loop, tokens: TokenDirectory, feeds: FeedDirectory, audit: AuditQueue, status: GatewayStatus) {
+    init(
+        loop: Loop,
+        tokens: TokenDirectory,
+        feeds: FeedDirectory,
+        audit: AuditQueue,
+        logins: LoginGuard,
+        metrics: GatewayMetrics,
+        status: GatewayStatus
+    ) {
         self.loop = loop
         self.status = status
         self.audit = audit
+        self.logins = logins
+        self.metrics = metrics
         self.tokens = LoopBound(tokens, loop: loop)
         self.feeds = LoopBound(feeds, loop: loop)
     }
 
     /// Is the token good, and may it read each of the environments? `answer` is called on the feed loop; an admitted token counts as used.
-    func admit(_ token: String, to environments: [EnvironmentPath], _ answer: @escaping @Sendable (Admission) -> Void) {
+    func admit(
+        _ token: String,
+        from client: LoginClient,
+        to environments: [EnvironmentPath],
+        _ answer: @escaping @Sendable (Admission) -> Void
+    ) {
         loop.post {
+            if let seconds = logins.wait(repeating: token, from: client) {
+                metrics.loginRejected(isLimited: true)
+                answer(.limited(seconds))
+                return
+            }
             tokens.value.authenticate(token) { result in
                 switch result {
                 case .accepted(let principal, let asOf): look(principal, asOf: asOf, environments[...], answer)
-                case .refused: answer(.unauthorized)
+                case .refused:
+                    let seconds = logins.refused(token, from: client)
+                    metrics.loginRejected(isLimited: seconds != nil)
+                    answer(seconds.map { .limited($0) } ?? .unauthorized)
                 case .unavailable: answer(.unavailable)
                 }
             }

@@ -172,6 +172,19 @@ package struct Setting: Hashable, Sendable {
         isReloadable: true,
         "origins whose pages may use REST and watch, separated by commas; * for all; default: pages of the same host"
     )
+    static let trustedProxies = Setting(
+        "trustedProxies",
+        .addressRanges,
+        of: .instances,
+        "balancers whose X-Forwarded-For names the client: addresses, 10.0.0.0/8 or unix:, separated by commas"
+    )
+    static let failedLogins = Setting(
+        "failedLogins",
+        .number(1...1_000_000, of: "per second"),
+        fallback: "10",
+        of: .instances,
+        "wrong tokens a second from one address, twice as many at once; more are answered 429"
+    )
     static let maximumConnections = Setting(
         "maximumConnections",
         .number(of: "connections"),
@@ -280,7 +293,8 @@ package struct Setting: Hashable, Sendable {
     package static let all: [Setting] = [
         listen, tlsCertificate, tlsKey, tlsClientCa, name, postgres, databaseTimeout, redis, masterKeys, masterKeysFile, rootToken, cluster,
         advertise, changeChannel,
-        drainDelay, maximumBody, maximumImport, origins, maximumConnections, maximumConnectionsPerToken, handshakeRate, maximumMessage,
+        drainDelay, maximumBody, maximumImport, origins, trustedProxies, failedLogins, maximumConnections, maximumConnectionsPerToken,
+        handshakeRate, maximumMessage,
         maximumEnvironments, messageRate, keepChanges, keepAudit, loops, logLevel, logFormat, stickyKeys, accessLog, discover, admin,
     ]
 }

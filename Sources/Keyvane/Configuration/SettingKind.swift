@@ -24,6 +24,7 @@ package enum SettingKind: Hashable, Sendable {
     case duration(ClosedRange<Int>)
     case choice([String])
     case origins
+    case addressRanges
 
     static func number(of unit: String) -> SettingKind { .number(1...Int.max, of: unit) }
 
@@ -34,7 +35,7 @@ package enum SettingKind: Hashable, Sendable {
         case .address: "address"
         case .file: "file"
         case .postgres, .redis: "URL"
-        case .masterKeys, .stickyKeys, .origins: "list"
+        case .masterKeys, .stickyKeys, .origins, .addressRanges: "list"
         case .number(let range, _): range.upperBound == Int.max ? "number" : "number to \(range.upperBound)"
         case .duration: "duration"
         case .choice(let words): words.joined(separator: ", ")
@@ -45,14 +46,14 @@ package enum SettingKind: Hashable, Sendable {
         switch self {
         case .number(_, let unit): unit
         case .duration: "s, or as written"
-        case .text, .address, .file, .postgres, .redis, .masterKeys, .stickyKeys, .token, .choice, .origins: ""
+        case .text, .address, .file, .postgres, .redis, .masterKeys, .stickyKeys, .token, .choice, .origins, .addressRanges: ""
         }
     }
 
     /// In a YAML file it may be a list too.
     var isList: Bool {
         switch self {
-        case .masterKeys, .stickyKeys, .origins: true
+        case .masterKeys, .stickyKeys, .origins, .addressRanges: true
         case .text, .address, .file, .postgres, .redis, .token, .number, .duration, .choice: false
         }
     }
@@ -72,6 +73,7 @@ package enum SettingKind: Hashable, Sendable {
         case .duration(let range): Self.problem(with: text, seconds: range)
         case .choice(let words): words.contains(text) ? nil : "'\(text)' is none of: \(words.joined(separator: ", "))"
         case .origins: Self.problem(withOrigins: text)
+        case .addressRanges: Self.problem(withRanges: text)
         }
     }
 
@@ -102,6 +104,15 @@ package enum SettingKind: Hashable, Sendable {
     /// In lower case; `*` alone is all of them.
     static func origins(in text: String) -> [String] {
         text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces).lowercased() }
+    }
+
+    private static func problem(withRanges text: String) -> String? {
+        ranges(in: text).first { AddressRange($0) == nil }
+            .map { "'\($0)' is no address range: write 10.0.0.0/8, fd00::/8, an address or unix:" }
+    }
+
+    static func ranges(in text: String) -> [String] {
+        text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
     }
 
     private static func message<Failure: SettingRefusal>(_ body: () throws(Failure) -> Void) -> String? {

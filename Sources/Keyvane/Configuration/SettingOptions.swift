@@ -20,11 +20,13 @@ struct InstanceOptions: ParsableArguments {
     @Option(help: "Event loops.") var loops: String?
     @Option(help: "Origins whose pages may use REST and watch, separated by commas; * for all.") var origins: String?
 
+    @Option(help: "Balancers whose X-Forwarded-For names the client, such as 10.0.0.0/8, separated by commas.") var trustedProxies: String?
+
     var flags: [Setting: String] {
         [
             .listen: listen, .tlsCertificate: tlsCertificate, .tlsKey: tlsKey, .tlsClientCa: tlsClientCa, .name: name, .postgres: postgres,
             .redis: redis, .masterKeysFile: masterKeysFile, .cluster: cluster,
-            .advertise: advertise, .changeChannel: changeChannel, .loops: loops, .origins: origins,
+            .advertise: advertise, .changeChannel: changeChannel, .loops: loops, .origins: origins, .trustedProxies: trustedProxies,
         ].compactMapValues { $0 }
     }
 }

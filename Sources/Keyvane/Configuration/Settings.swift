@@ -4,7 +4,7 @@
 import Configuration
 import Foundation
 import Logging
-import Reactor
+package import Reactor
 
 /// The settings of one process. Immutable.
 package struct Settings: Sendable {
@@ -77,6 +77,12 @@ package struct Settings: Sendable {
         let text = text(.origins) ?? ""
         try check(.origins, text)
         return Set(SettingKind.origins(in: text))
+    }
+
+    package func addressRanges(_ setting: Setting) throws -> [AddressRange] {
+        let text = text(setting) ?? ""
+        try check(setting, text)
+        return SettingKind.ranges(in: text).compactMap { AddressRange($0) }
     }
 
     /// `500ms`, `6s`, `1m`, `90d`; a number without a unit is seconds.

@@ -71,6 +71,8 @@ struct DevCluster: Sendable {
         let environment = plan.environment.merging([
             "KEYVANE_POSTGRES": postgresURL, "KEYVANE_REDIS": redisURL, "KEYVANE_MASTER_KEYS": folder.secrets.masterKeys,
             "KEYVANE_ROOT_TOKEN": folder.secrets.rootToken, "KEYVANE_STICKY_KEYS": folder.secrets.stickyKeys,
+            // The balancer's.
+            "KEYVANE_TRUSTED_PROXIES": "127.0.0.0/8,::1",
         ]) { _, own in own }
         func role(_ name: String, _ arguments: [String]) async throws {
             try await processes.start(ProcessPlan(name: name, arguments: [plan.program] + arguments, environment: environment))

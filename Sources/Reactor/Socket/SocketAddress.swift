@@ -18,6 +18,8 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
     /// Reads a numeric IPv4 or IPv6 address; nil for a host name.
     package init?(numeric host: String, port: UInt16) {
+        // C would read as far as a NUL and say yes.
+        guard !host.utf8.contains(0) else { return nil }
         var four = in_addr()
         var six = in6_addr()
         if inet_pton(AF_INET, host, &four) == 1 {

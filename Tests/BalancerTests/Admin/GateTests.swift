@@ -3,6 +3,7 @@
 
 import Balancer
 import Foundation
+import Reactor
 import TestSupport
 import Testing
 
@@ -108,6 +109,30 @@ import Testing
                 #expect(answer.status == 429 && (Int(answer.value("retry-after") ?? "") ?? 0) > 0)
                 return
             }
+        }
+    }
+
+    /// Each address stays below its own limit; together they run into the name's. Who was there before is not kept out.
+    @Test func guessingFromManyAddressesIsSlowed() async throws {
+        try await BalancerFixture.withUsers { fixture in
+            #expect(try await fixture.ask("GET", "/stats", fields: [basic("ops", "change")]).status == 200)
+            let url = "http://127.0.0.1:\(fixture.addresses.admin?.port ?? 0)/stats"
+            func statuses(_ user: String, from addresses: ClosedRange<Int>, times: Int) async throws -> [Substring] {
+                let script = """
+                    for last in $(seq \(addresses.lowerBound) \(addresses.upperBound)); do for time in $(seq \(times)); do
+                        curl -s -o /dev/null -w '%{http_code} ' --interface 127.0.0.$last -u "$1" "$2"
+                    done; done
+                    """
+                return try await ForeignClient.run(["/bin/sh", "-c", script, "guess", user, url]).text.split(separator: " ")
+            }
+            let guesses = try await statuses("ops:guess", from: 2...8, times: LoginThrottle.attempts)
+            #expect(guesses.prefix(LoginThrottle.attemptsOfName).allSatisfy { $0 == "401" }, "\(guesses)")
+            #expect(guesses.suffix(10).contains("429"), "\(guesses)")
+            // Others are not touched.
+            #expect(try await statuses("eve:look", from: 30...30, times: 1) == ["200"])
+            let right = try await statuses("ops:change", from: 30...30, times: 1)
+            #expect(right == ["429"] || right == ["200"], "on a machine so slow that an attempt was earned back")
+            #expect(try await fixture.ask("GET", "/stats", fields: [basic("ops", "change")]).status == 200)
         }
     }
 

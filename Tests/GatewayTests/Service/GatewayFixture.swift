@@ -59,6 +59,7 @@ final class GatewayFixture: Sendable {
         redisURL: String? = nil,
         redis own: RedisProcess? = nil,
         hooks: GatewayHooks = GatewayHooks(),
+        logins: LoginGuard = LoginGuard(),
         isolation: isolated (any Actor)? = #isolation,
         configure: (inout GatewayConfiguration) -> Void = { _ in },
         _ body: (GatewayFixture) async throws -> Value
@@ -74,6 +75,7 @@ final class GatewayFixture: Sendable {
                             try await run(
                                 settings,
                                 hooks,
+                                logins,
                                 database,
                                 redis,
                                 notifier: try notifier(redisURL ?? redis.url),
@@ -108,6 +110,7 @@ final class GatewayFixture: Sendable {
     private static func run<Value>(
         _ configuration: GatewayConfiguration,
         _ hooks: GatewayHooks,
+        _ logins: LoginGuard,
         _ database: PostgresDatabase,
         _ redis: RedisProcess,
         notifier: NotifierConfiguration,
@@ -133,6 +136,7 @@ final class GatewayFixture: Sendable {
             source: source,
             doorbell: Doorbell(notifier, authenticator: authenticator, metrics: metrics),
             ledger: WatcherLedgerWriter(client, cluster: "keyvane", gateway: configuration.name, logger: silent),
+            logins: logins,
             hooks: hooks,
             loops: gatewayLoops,
             metrics: GatewayMetrics(factory: NOOPMetricsHandler.instance),

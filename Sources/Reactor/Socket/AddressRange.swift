@@ -1,8 +1,6 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
-package import Reactor
-
 /// A block of addresses, `10.0.0.0/8`, `fd00::/8` or a single address; `unix:` is every peer on a Unix socket.
 package struct AddressRange: Sendable, Hashable, CustomStringConvertible {
     private enum Block: Hashable {
@@ -13,18 +11,18 @@ package struct AddressRange: Sendable, Hashable, CustomStringConvertible {
     private let block: Block
     package let description: String
 
-    package init(parsing text: String) throws(BalancerError) {
+    /// Nil for what is no address range.
+    package init?(_ text: String) {
         description = text
         if text == "unix:" {
             block = .unix
             return
         }
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        let refusal = BalancerError(.addressRangeInvalid, "'\(text)' is no address range: write 10.0.0.0/8, fd00::/8 or an address")
-        guard let address = SocketAddress(numeric: String(parts[0]), port: 0), let bytes = Self.bytes(address) else { throw refusal }
+        guard let address = SocketAddress(numeric: String(parts[0]), port: 0), let bytes = Self.bytes(address) else { return nil }
         var prefix = bytes.count * 8
         if parts.count == 2 {
-            guard let given = Int(parts[1]), (0...prefix).contains(given) else { throw refusal }
+            guard let given = Int(parts[1]), (0...prefix).contains(given) else { return nil }
             prefix = given
         }
         block = .bytes(bytes, prefix: prefix)
@@ -55,7 +53,7 @@ package struct AddressRange: Sendable, Hashable, CustomStringConvertible {
 
 extension SocketAddress {
     /// IPv4 where the address is an IPv4-mapped IPv6 one.
-    var unmapped: SocketAddress {
+    package var unmapped: SocketAddress {
         guard case .v6(let bytes, let port, _) = self, bytes.count == 16, bytes[..<10].allSatisfy({ $0 == 0 }), bytes[10] == 0xFF,
             bytes[11] == 0xFF
         else { return self }
