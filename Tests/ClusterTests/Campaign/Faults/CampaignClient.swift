@@ -180,10 +180,11 @@ final class CampaignClient {
         loop.after(pause) { [self] in connect() }
     }
 
-    /// The end of the campaign.
+    /// The end of the campaign. By a reset: that an event stream's client has closed, and not only its half, a balancer learns at the next
+    /// heartbeat, and until then it would wait for the stream's end.
     func stop() {
         isStopped = true
-        connection?.close()
+        connection?.abort()
     }
 
     /// Gives up a server that has been silent for too long.
