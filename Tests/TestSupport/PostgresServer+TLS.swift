@@ -31,10 +31,12 @@ extension PostgresServer {
     /// A file of the data folder; PostgreSQL reads a key only where nobody else can.
     private func place(_ text: String, _ name: String) throws {
         let path = "\(host)/data/\(name)"
-        var owner = stat()
-        guard stat("\(host)/data", &owner) == 0 else { throw Failure(description: "no data folder") }
+        let folder = try FileManager.default.attributesOfItem(atPath: "\(host)/data")
+        guard let user = folder[.ownerAccountID] as? NSNumber, let group = folder[.groupOwnerAccountID] as? NSNumber else {
+            throw Failure(description: "the data folder is nobody's")
+        }
         try text.write(toFile: path, atomically: true, encoding: .utf8)
-        guard chmod(path, 0o600) == 0, chown(path, owner.st_uid, owner.st_gid) == 0 else {
+        guard chmod(path, 0o600) == 0, chown(path, user.uint32Value, group.uint32Value) == 0 else {
             throw Failure(description: "\(path) can't be given to PostgreSQL")
         }
     }
