@@ -1,6 +1,7 @@
 // Keyvane
 // SPDX-License-Identifier: Apache-2.0
 
+import Dispatch
 import Foundation
 import Glibc
 
@@ -48,9 +49,8 @@ package struct ServiceManager: Sendable {
 
     /// Followed by `isReady`, whatever became of it. The time says which of two is the later one.
     package func isReloading() {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        tell("RELOADING=1", "MONOTONIC_USEC=\(time.tv_sec * 1_000_000 + time.tv_nsec / 1_000)")
+        // CLOCK_MONOTONIC, which is what Dispatch counts by.
+        tell("RELOADING=1", "MONOTONIC_USEC=\(DispatchTime.now().uptimeNanoseconds / 1_000)")
     }
 
     package func isStopping() { tell("STOPPING=1", "STATUS=Draining") }
