@@ -134,7 +134,15 @@ enum Composition {
         return backends.components + [
             Component("settings") { try await watch.run(hangups: hangups) },
             Component("registry") { await registry.run() },
-            Component("gateway", drain: { await service.drain() }) {
+            Component(
+                "gateway",
+                drain: {
+                    // One with nothing to close would be gone before balancers, who look each second, have heard that it goes.
+                    let heard = ContinuousClock.now + .seconds(2)
+                    await service.drain()
+                    if !role.isHurried() { try? await Task.sleep(until: heard) }
+                }
+            ) {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await service.run() }
                     let address = try await service.listening()

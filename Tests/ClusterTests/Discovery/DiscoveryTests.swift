@@ -17,6 +17,23 @@ extension ClusterSuite {
             }
         }
 
+        /// One without a watcher has nothing to close, and was gone before the balancer had heard of it, which then sent it clients for seconds.
+        @Test func anIdleGatewayIsNoServerAnyMoreWhenItEnds() async throws {
+            try await withPostgres { postgres in
+                try await DiscoveredCluster.with(postgres: postgres) { parts in
+                    let going = (try await parts.start("gateway", "gateway-1"), try await parts.start("gateway", "gateway-2"))
+                    let staying = try await parts.start("gateway", "gateway-3")
+                    try await parts.untilServers(["gateway/gateway-1 up", "gateway/gateway-2 up", "gateway/gateway-3 up"])
+                    async let first: Void = parts.bench.stop(going.0)
+                    async let second: Void = parts.bench.stop(going.1)
+                    _ = try await (first, second)
+                    let up = try await parts.servers().keys.filter { $0.hasSuffix(" up") }
+                    #expect(up == ["gateway/gateway-3 up"])
+                    try await parts.bench.stop(staying)
+                }
+            }
+        }
+
         private static func leavingAndReturning(_ parts: DiscoveredCluster) async throws {
             let (first, gateway) = (try await parts.start("api", "api-1"), try await parts.start("gateway", "gateway-1"))
             let others = (try await parts.start("api", "api-2"), try await parts.start("gateway", "gateway-2"))
