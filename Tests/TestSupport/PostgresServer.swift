@@ -28,7 +28,7 @@ package final class PostgresServer: Sendable {
         cd "$directory"
         "$@" "$binaries/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$directory/log" 2>&1 &&
         "$@" "$binaries/pg_ctl" -D "$directory/data" -l "$directory/server.log" -t 120 -w -s -o \
-            "-k $directory -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=300" start >>"$directory/log" 2>&1
+            "-k $directory -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=600" start >>"$directory/log" 2>&1
         if [ $? -eq 0 ]; then echo ready; else tail -n 5 "$directory"/*log; echo failed; fi
         cat >/dev/null
         for data in "$directory"/data "$directory"/standby/data; do
@@ -112,7 +112,7 @@ package final class PostgresServer: Sendable {
         let standby = PostgresServer(standbyOf: self)
         let copy = ["-h", directory, "-U", "postgres", "-D", "\(standby.directory)/data", "-X", "stream", "-c", "fast", "-R", "--no-sync"]
         try await SpawnedCommand.run(unprivileged + ["\(binaries)/pg_basebackup"] + copy)
-        let options = "-k \(standby.directory) -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=300"
+        let options = "-k \(standby.directory) -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=600"
         try await standby.control(["-t", "120", "-o", options, "start"])
         try await sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
         try await sql("SELECT pg_reload_conf()")
