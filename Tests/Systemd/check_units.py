@@ -61,7 +61,7 @@ def check_commands(folder, units):
     run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x", "-keyout", key, "-out", certificate])
     (folder / "sticky.keys").write_text(base64.b64encode(os.urandom(32)).decode() + "\n")
     (folder / "master.keys").write_text(f"k1:{base64.b64encode(os.urandom(32)).decode()}\n")
-    for name in ("keyvane.yaml", "balancer.yaml", "keyvane.env"):
+    for name in ("keyvane.yaml", "balancer.yaml", "keyvane.env", "balancer.env"):
         text = (UNITS / f"{name}.example").read_text()
         (folder / name).write_text(text.replace("/etc/keyvane", str(folder)))
     settings = dict(line.split("=", 1) for line in (folder / "keyvane.env").read_text().splitlines() if line and line[0] != "#")

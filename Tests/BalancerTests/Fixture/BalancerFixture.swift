@@ -124,9 +124,13 @@ struct BalancerFixture: Sendable {
 
 /// Log lines as texts, for looking at.
 final class LogLines: Sendable {
-    private let lines = Mutex<[String]>([])
+    private let lines = Mutex<[(level: Logger.Level, text: String)]>([])
 
-    var all: [String] { lines.withLock { $0 } }
+    var all: [String] { lines.withLock { $0.map(\.text) } }
+
+    func all(at level: Logger.Level) -> [String] {
+        lines.withLock { $0.filter { $0.level == level }.map(\.text) }
+    }
 
     var logger: Logger {
         var logger = Logger(label: "test") { [self] _ in Handler(lines: self) }
@@ -146,7 +150,7 @@ final class LogLines: Sendable {
 
         func log(event: LogEvent) {
             let text = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
-            lines.lines.withLock { $0.append("\(event.message) \(text) level=\(event.level)") }
+            lines.lines.withLock { $0.append((event.level, "\(event.message) \(text)")) }
         }
     }
 }

@@ -40,9 +40,8 @@ import Testing
             fixture.backends[0].become(.up)
             try await fixture.untilServer("api-1", is: "up")
             #expect(try await answers(fixture) == ["api-1", "api-2"])
-            let told = fixture.log.all.filter { $0.contains("server changed its state") }
-            #expect(told.contains { $0.contains("state=down") && $0.hasSuffix("level=warning") })
-            #expect(told.contains { $0.contains("state=up") && $0.hasSuffix("level=notice") })
+            #expect(fixture.log.all(at: .warning).contains { $0.contains("server changed its state") && $0.contains("state=down") })
+            #expect(fixture.log.all(at: .notice).contains { $0.contains("server changed its state") && $0.contains("state=up") })
         }
     }
 
