@@ -4,7 +4,7 @@
 // What flows through: swift-log's events, as one line each, to a descriptor (stderr of a process, normally).
 // Who owns it: the composition root chooses a handler and gives it to `LoggingSystem.bootstrap`; loggers copy it as a value.
 // What must hold: a line leaves in one write and is never torn by another thread's; whatever is in a message or in metadata,
-// it can't end the line, forge a field or steer a terminal. Nothing is redacted by guessing: callers use `Redaction`.
+// it can't end the line, forge a field or steer a terminal. Nothing is redacted by guessing: callers log no secret.
 
 package import Logging
 
