@@ -67,7 +67,12 @@ enum Composition {
         }
         let hangups = try await Signals.watch([SIGHUP], on: role.loops.loops[0])
         return backends.components + [
-            Component("settings") { try await watch.run(hangups: hangups) },
+            Component("settings") {
+                try await watch.run(hangups: hangups) {
+                    _ = try await service.listening()
+                    try await backends.waitForStore()
+                }
+            },
             Component("registry") { await registry.run() },
             Component("outbox relay") { await relay.run() },
             Component("retention") { await retention.run() },
@@ -132,7 +137,12 @@ enum Composition {
         }
         let hangups = try await Signals.watch([SIGHUP], on: role.loops.loops[0])
         return backends.components + [
-            Component("settings") { try await watch.run(hangups: hangups) },
+            Component("settings") {
+                try await watch.run(hangups: hangups) {
+                    _ = try await service.listening()
+                    try await backends.waitForStore()
+                }
+            },
             Component("registry") { await registry.run() },
             Component(
                 "gateway",

@@ -65,7 +65,7 @@ final class AdminGate {
         guard let shown, let visitor = users.visitor(showing: shown) else {
             addresses.failed(address, at: now)
             names.failed(name, at: now)
-            let isLast = addresses.wait(of: address, at: now) != nil
+            let isLast = addresses.wait(of: address, at: now) != nil || names.wait(of: name, at: now) != nil
             return .failure(Refused(Self.challenge("the name or the password is wrong"), login: isLast ? .lastAttempt : .wrong))
         }
         if familiar.count >= Self.mostFamiliar { familiar = [] }

@@ -50,7 +50,7 @@ final class AdminSite {
         host.settings.metrics.countRejectedLogin(isLimited: login == .limited)
         // Once for each run of guesses, not for each guess.
         guard login == .lastAttempt else { return }
-        host.settings.logger.log(.warning, "too many wrong passwords from one address", [.client: request.peer?.host ?? "-"])
+        host.settings.logger.log(.warning, "too many wrong passwords", [.client: request.peer?.host ?? "-"])
     }
 
     private func refused(_ refusal: Refusal, _ request: AdminRequest) -> AdminAnswer {

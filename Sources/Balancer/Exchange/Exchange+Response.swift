@@ -74,6 +74,8 @@ extension Exchange {
     /// True for an interim head: another one follows.
     private func take(_ head: ResponseHead, _ bytes: Span<UInt8>, rest: Span<UInt8>) -> Bool {
         guard let layout, let place else { return false }
+        let isDraining = head.status == 503 && Self.isDraining(head, bytes)
+        if isDraining { settings.shared.announcedDraining(place.server) }
         switch head.status {
         case 101:
             guard isUpgrade, let key = layout.key, WebSocketHandshake.isAccepted(head, in: bytes, key: opening.span.extracting(key)) else {
@@ -92,7 +94,7 @@ extension Exchange {
             if attempts.upgradeRefused() == .tryAnotherServerOrPassOn, retryElsewhere() {
                 return false
             }
-        case 503 where Self.isDraining(head, bytes):
+        case 503 where isDraining:
             if attempts.drainingAnswered() == .tryAnotherServerOrPassOn, retryElsewhere() {
                 return false
             }

@@ -78,4 +78,10 @@ final class LoopServices: Sendable {
         let directory = directory
         directory.loop.post { directory.value.connectFailed(server) }
     }
+
+    /// A server said so in an answer, before a check or the registry did.
+    func announcedDraining(_ server: PooledServer) {
+        let directory = directory
+        directory.loop.post { directory.value.announcedDraining(server) }
+    }
 }

@@ -86,8 +86,9 @@ package enum SettingKind: Hashable, Sendable {
         guard let duration = Duration(reading: text) else { return "'\(text)' is no duration: write 500ms, 6s or 1m" }
         guard duration < .seconds(range.lowerBound) || duration > .seconds(range.upperBound) else { return nil }
         // Of what is kept, only the least is anybody's business.
-        return range.upperBound == Int32.max
-            ? "must be at least \(range.lowerBound / 3600)h" : "must be \(range.lowerBound)s to \(range.upperBound)s"
+        guard range.upperBound == Int32.max else { return "must be \(range.lowerBound)s to \(range.upperBound)s" }
+        if duration > .seconds(range.upperBound) { return "is longer than 68 years: leave it out" }
+        return "must be at least \(range.lowerBound / 3600)h"
     }
 
     private static func problem(withOrigins text: String) -> String? {

@@ -25,8 +25,9 @@ actor SettingsWatch {
         self.adopt = adopt
     }
 
-    /// Until the task is cancelled.
-    func run(hangups: AsyncStream<Int32>) async throws {
+    /// Until the task is cancelled; hangups wait until the role serves, for a word of readiness before that would be a lie.
+    func run(hangups: AsyncStream<Int32>, once serving: @Sendable () async throws -> Void) async throws {
+        try await serving()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { for await _ in hangups { await self.reload() } }
             group.addTask { try await self.watchCertificates() }

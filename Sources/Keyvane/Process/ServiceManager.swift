@@ -55,8 +55,6 @@ package struct ServiceManager: Sendable {
 
     package func isStopping() { tell("STOPPING=1", "STATUS=Draining") }
 
-    package func has(_ status: String) { tell("STATUS=\(status)") }
-
     package func isAlive() { tell("WATCHDOG=1") }
 
     /// One datagram. Who can't be reached can't be helped: a manager that waits for a word in vain says so itself.

@@ -52,8 +52,6 @@ package struct PassedSockets: Sendable {
         self.sockets = sockets
     }
 
-    package var isEmpty: Bool { sockets.isEmpty }
-
     /// The one that a listener at `endpoint` uses instead of its own; `all` are the endpoints of all listeners.
     package func socket(for endpoint: Endpoint, of all: [Endpoint]) -> PassedSocket? {
         if let exact = sockets.first(where: { $0.isAt(endpoint) }) { return exact }

@@ -51,6 +51,33 @@ import Testing
         }
     }
 
+    /// The old one's last tunnels are none of the new one's standing.
+    @Test func aServerAtAnotherAddressIsUpWhileTheOldOneHasTunnels() async throws {
+        let script: @Sendable (String, BackendRequest) -> BackendAction = { _, request in
+            request.values("upgrade").isEmpty ? .ok() : .tunnel()
+        }
+        let pools = [("moved", "moved-1"), ("moved", "elsewhere")]
+        try await BalancerFixture.with(pools, configure: { $0.pools[0].servers.removeLast() }, script: script) { fixture in
+            let labels = "{pool=\"moved\",server=\"moved-1\"}"
+            let client = try await fixture.client()
+            let upgrade =
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            #expect(try await client.request(upgrade).status == 101)
+            try await until("balancer_tunnels\(labels)", is: 1)
+            let moved = ServerConfiguration(name: "moved-1", address: try await fixture.backends[1].endpoint)
+            var configuration = BalancerConfiguration(
+                listeners: [Endpoint(host: "127.0.0.1", port: 0)],
+                pools: [PoolConfiguration(name: "moved", servers: [moved])]
+            )
+            configuration.admin = AdminConfiguration(bind: Endpoint(host: "127.0.0.1", port: 0))
+            BalancerFixture.patient(&configuration)
+            try await fixture.service.apply(configuration)
+            try await until("balancer_server_up\(labels)", is: 1)
+            try await until("balancer_server_draining\(labels)", is: 0)
+        }
+    }
+
     @Test func retriesAndRefusedPins() async throws {
         let pools = [("counted2", "counted2-1"), ("counted2", "counted2-2")]
         _ = metrics

@@ -197,9 +197,12 @@ final class ManagedPool {
         // Whatever closed its tunnels: it is none of the pool's any more, and they go on until they end.
         publish(.keepTunnels(of: gone.server))
         if gone.server.load > 0 {
-            gone.server.series.up.set(0)
-            gone.server.series.draining.set(1)
-            gone.server.series.weight.set(0)
+            // A successor of the same name, at another address, has the series by now.
+            if !servers.contains(where: { $0.server.name == gone.server.name }) {
+                gone.server.series.up.set(0)
+                gone.server.series.draining.set(1)
+                gone.server.series.weight.set(0)
+            }
             retired.append(gone.server)
         } else {
             forget(gone.server)

@@ -186,9 +186,9 @@ final class ManagedServer {
     }
 
     /// As a check that was answered so, only earlier.
-    func announcedDraining() {
+    func announcedDraining(in source: String) {
         guard !isStopped, administration.wish != .maint else { return }
-        apply(health.checkAnsweredDraining(), because: "its registry says draining")
+        apply(health.checkAnsweredDraining(), because: "\(source) says draining")
     }
 
     func timePassed() {

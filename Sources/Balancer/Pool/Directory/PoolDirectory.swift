@@ -62,6 +62,10 @@ final class PoolDirectory {
         for pool in pools { pool.servers.first { $0.server === server }?.connectFailed() }
     }
 
+    func announcedDraining(_ server: PooledServer) {
+        for pool in pools { pool.servers.first { $0.server === server }?.announcedDraining(in: "an answer") }
+    }
+
     /// Pools are compared by name, their servers by name and address; those that stay keep their health, counts, tunnels and what operators
     /// changed. `discovered` is what was found at run time for each pool: instances of the registry, then addresses of names. Returns
     /// what the loops are to take over in this turn, in the order of `wanted`.
@@ -91,7 +95,7 @@ final class PoolDirectory {
     func announceDraining(of announced: DiscoveredServer, in pool: String) {
         let servers = pools.first { $0.name == pool }?.servers ?? []
         for server in servers where server.server.name == announced.name || server.server.endpoint == announced.address {
-            server.announcedDraining()
+            server.announcedDraining(in: "its registry")
         }
     }
 
