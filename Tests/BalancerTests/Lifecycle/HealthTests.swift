@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Balancer
+import Logging
 import Reactor
 import TestSupport
 import Testing
